@@ -1,0 +1,1 @@
+"""The local API and its client: Backend over HTTP on the loopback interface."""

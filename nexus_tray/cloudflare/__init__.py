@@ -1,0 +1,1 @@
+"""What is Cloudflare's: configuration for cloudflared, its answers, its error texts."""

@@ -1,0 +1,1 @@
+"""The heart: machine, journal, supervisor, snapshot, backend. No sockets, no processes."""

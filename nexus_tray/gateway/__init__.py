@@ -1,0 +1,1 @@
+"""The only door between the world and OpenCode; it fails closed."""

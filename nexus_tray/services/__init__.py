@@ -1,0 +1,1 @@
+"""The services as the supervisor drives them: OpenCode, the gateway, tunnels."""

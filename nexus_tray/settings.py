@@ -1,0 +1,84 @@
+"""Every setting: its meaning, its default and its bounds. A value, like the model.
+
+Owns the shape of `config.json`; `store.config` loads, migrates and saves it. A setting's
+docstring line is what `nexus-tray config` and the dashboard show. Imports nothing of ours.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+TunnelName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the settings. Immutable; unknown keys are refused, not dropped."""
+
+
+class OpenCodeSettings(Section, frozen=True):
+    """OpenCode itself.
+
+    `enabled`: keep it running. `directory`: the folder it starts in (empty: where the
+    program was started). `program`: path of the executable (empty: found on PATH or
+    among our own). `environment`: names of further environment variables it may see.
+    """
+
+    enabled: bool = True
+    directory: str = ""
+    program: str = ""
+    environment: tuple[str, ...] = ()
+
+
+class GatewaySettings(Section, frozen=True):
+    """The only door.
+
+    `local_port`: loopback port of the local door (0: any free one, kept while we run).
+    """
+
+    local_port: Port = 0
+
+
+class TunnelSettings(Section, frozen=True):
+    """One tunnel.
+
+    `kind`: `quick` (no account, a new address each start). `enabled`: keep it running.
+    `transport`: `auto` starts with QUIC and falls back to HTTP/2.
+    """
+
+    name: TunnelName
+    kind: Literal["quick"] = "quick"
+    enabled: bool = True
+    transport: Literal["auto", "quic", "http2"] = "auto"
+
+
+class CloudflaredSettings(Section, frozen=True):
+    """The tunnel program. `program`: path of the executable (empty: found)."""
+
+    program: str = ""
+
+
+class LogSettings(Section, frozen=True):
+    """Logs. `max_megabytes`: the most that stored logs take on disk; the oldest go first."""
+
+    max_megabytes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
+
+
+class Settings(Section, frozen=True):
+    """All settings; `version` is the schema's, raised by migrations only."""
+
+    version: int = SCHEMA_VERSION
+    opencode: OpenCodeSettings = OpenCodeSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    cloudflared: CloudflaredSettings = CloudflaredSettings()
+    tunnels: tuple[TunnelSettings, ...] = (TunnelSettings(name="quick"),)
+    logs: LogSettings = LogSettings()
+
+
+class Configuration(Section, frozen=True):
+    """Settings with the tag of the version read: send it back to change just that one."""
+
+    etag: str
+    settings: Settings

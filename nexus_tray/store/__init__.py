@@ -1,0 +1,1 @@
+"""Everything on disk: settings, databases, secrets, and how files are written."""

@@ -1,0 +1,1 @@
+"""The operating system: process trees, the guard, the single-instance lock."""
