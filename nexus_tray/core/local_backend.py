@@ -1,0 +1,88 @@
+"""The in-process form of Backend: journal and logs to read, handlers to act.
+
+Holds no state of its own. The composition root gives it one handler per command; what a
+handler raises as `Problem` becomes a refused Outcome. Any thread may call any method.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from nexus_tray.commands import AnyCommand, Outcome
+from nexus_tray.core.journal import Journal
+from nexus_tray.model import Batch, Cursor, Hop, LogPage, LogQuery, Problem, Reason, Snapshot
+from nexus_tray.settings import Configuration
+
+Handler = Callable[[Any], str | None]
+"""Carries out one command; its answer becomes the Outcome's value. Raises Problem."""
+
+
+class LogReader(Protocol):
+    """What the backend needs of the log store."""
+
+    def query(self, query: LogQuery, timeout: float = 0.0) -> LogPage:
+        """See Backend.logs."""
+
+
+class SettingsStore(Protocol):
+    """What the backend needs of the settings' store."""
+
+    def read(self) -> Configuration:
+        """See Backend.config."""
+
+    def update(self, change: Mapping[str, object], etag: str | None) -> Configuration:
+        """See Backend.update_config."""
+
+
+class LocalBackend:
+    """Backend without a wire."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        logs: LogReader,
+        settings: SettingsStore,
+        handlers: Mapping[type[AnyCommand], Handler],
+    ) -> None:
+        self._journal = journal
+        self._logs = logs
+        self._settings = settings
+        self._handlers = handlers
+
+    def snapshot(self) -> Snapshot:
+        """See Backend."""
+        return self._journal.latest()
+
+    def events(self, since: Cursor | None, timeout: float) -> Batch:
+        """See Backend."""
+        return self._journal.since(since, timeout)
+
+    def logs(self, query: LogQuery, timeout: float = 0.0) -> LogPage:
+        """See Backend."""
+        return self._logs.query(query, timeout)
+
+    def submit(self, command: AnyCommand) -> Outcome:
+        """See Backend."""
+        handler = self._handlers.get(type(command))
+        if handler is None:
+            return Outcome(ok=False, reason=_unknown(type(command).__name__))
+        try:
+            return Outcome(ok=True, value=handler(command) or "")
+        except Problem as problem:
+            return Outcome(ok=False, reason=problem.reason)
+
+    def config(self) -> Configuration:
+        """See Backend."""
+        return self._settings.read()
+
+    def update_config(self, change: Mapping[str, object], etag: str | None) -> Configuration:
+        """See Backend."""
+        return self._settings.update(change, etag)
+
+
+def _unknown(name: str) -> Reason:
+    return Reason(
+        code="command-unknown",
+        hop=Hop.GATEWAY,
+        what=f"This program does not know the command {name}.",
+        cure="Use the same version of the program on both sides.",
+    )
