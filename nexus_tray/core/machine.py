@@ -103,7 +103,8 @@ class Machine:
 
     `starts` are the times of starts that count towards a crash loop; `tries` counts
     failed attempts in a row and sets the next wait. `probing_run` is the run a probe is
-    out for, or 0.
+    out for, or 0. `fault` is why we ended a run ourselves (None: it was asked of us);
+    `unwell` what the last failed probe of this run stands for.
     """
 
     name: str
@@ -114,8 +115,8 @@ class Machine:
     reason: Reason | None = None
     run: int = 0
     alive: bool = False
-    again: bool = False
-    was_ready: bool = False
+    fault: Cause | None = None
+    unwell: Cause = Cause.CRASH
     restarts: int = 0
     tries: int = 0
     strikes: int = 0
@@ -175,8 +176,8 @@ def _begin(machine: Machine, now: float, policy: Policy) -> Stepped:
         _enter(machine, S.STARTING, now),
         run=machine.run + 1,
         alive=True,
-        again=False,
-        was_ready=False,
+        fault=None,
+        unwell=Cause.CRASH,
         strikes=0,
         probing_run=0,
         starts=(*recent, now),
@@ -186,12 +187,12 @@ def _begin(machine: Machine, now: float, policy: Policy) -> Stepped:
     return machine, (Start(machine.run),)
 
 
-def _end(machine: Machine, now: float, policy: Policy, *, again: bool) -> Stepped:
+def _end(machine: Machine, now: float, policy: Policy, fault: Cause | None = None) -> Stepped:
     """Any state with a live run -> STOPPING."""
     if machine.state is S.STOPPING:
-        return replace(machine, again=again), ()
+        return replace(machine, fault=fault), ()
     machine = replace(
-        _enter(machine, S.STOPPING, now), again=again, deadline=now + policy.stop_grace
+        _enter(machine, S.STOPPING, now), fault=fault, deadline=now + policy.stop_grace
     )
     return machine, (Stop(machine.run),)
 
@@ -199,7 +200,7 @@ def _end(machine: Machine, now: float, policy: Policy, *, again: bool) -> Steppe
 def _rest(machine: Machine, now: float) -> Machine:
     """No run, none wanted: STOPPED. Held services keep the hold's reason."""
     reason = machine.hold if machine.desired is Desired.RUNNING else None
-    return replace(_enter(machine, S.STOPPED, now), reason=reason, again=False, tries=0, starts=())
+    return replace(_enter(machine, S.STOPPED, now), reason=reason, tries=0, starts=())
 
 
 def _wish(machine: Machine, desired: Desired, now: float, policy: Policy) -> Stepped:
@@ -215,15 +216,13 @@ def _hold(machine: Machine, reason: Reason | None, now: float, policy: Policy) -
     if reason == machine.hold:
         return machine, ()
     machine = replace(machine, hold=reason)
-    if machine.state is S.FAILED and machine.wanted:
-        return machine, ()  # being let go on is no cure for what failed
     return _settle(machine, now, policy)
 
 
 def _restart(machine: Machine, now: float, policy: Policy) -> Stepped:
     machine = replace(machine, starts=(), tries=0)
     if machine.alive:
-        return _end(machine, now, policy, again=True)
+        return _end(machine, now, policy)
     return _settle(machine, now, policy)
 
 
@@ -231,12 +230,10 @@ def _settle(machine: Machine, now: float, policy: Policy) -> Stepped:
     """Move towards what is wanted after the wish, the hold or a restart changed it."""
     if machine.alive:
         if machine.wanted:
-            if machine.state is S.STOPPING:
-                return replace(machine, again=True), ()
             return machine, ()
         if machine.desired is Desired.RUNNING:
             machine = replace(machine, reason=machine.hold)
-        return _end(machine, now, policy, again=False)
+        return _end(machine, now, policy)
     if machine.wanted:
         return _begin(machine, now, policy)
     return _rest(machine, now), ()
@@ -247,8 +244,9 @@ def _probed(machine: Machine, item: Probed, now: float, policy: Policy) -> Stepp
     if machine.state not in (S.STARTING, S.RUNNING, S.DEGRADED):
         return machine, ()
     if item.reason is None:
-        machine = replace(_enter(machine, S.RUNNING, now), reason=None, strikes=0, was_ready=True)
+        machine = replace(_enter(machine, S.RUNNING, now), reason=None, strikes=0)
         return replace(machine, probe_at=now + policy.probe_running), ()
+    machine = replace(machine, unwell=Cause.CRASH if item.blame else Cause.NETWORK)
     if machine.state is S.STARTING:  # not ready yet is no strike; the deadline decides
         return replace(machine, reason=item.reason, probe_at=now + policy.probe_starting), ()
     strikes = machine.strikes + 1 if item.blame else 0
@@ -259,7 +257,7 @@ def _probed(machine: Machine, item: Probed, now: float, policy: Policy) -> Stepp
         probe_at=now + min(policy.probe_running, 1.0),
     )
     if strikes >= policy.strikes:
-        return _end(machine, now, policy, again=True)
+        return _end(machine, now, policy, fault=Cause.CRASH)
     return machine, ()
 
 
@@ -271,11 +269,11 @@ def _exited(
     if not machine.wanted:
         return _rest(machine, now), ()
     machine = replace(machine, restarts=machine.restarts + 1)
-    if machine.state is S.STOPPING and machine.again and failure is None:
-        if not machine.was_ready or machine.strikes >= policy.strikes:
-            # we ended it ourselves because it was not well: that is a crash like any other
-            return _back_off(machine, Cause.CRASH, None, now, policy, chance)
-        return _begin(machine, now, policy)
+    if machine.state is S.STOPPING:
+        # how it ended is our own doing; why we ended it decides
+        if machine.fault is None:
+            return _begin(machine, now, policy)
+        return _back_off(machine, machine.fault, None, now, policy, chance)
     if failure is not None:
         machine = replace(machine, reason=failure.reason)
     if ran >= policy.settled_after:
@@ -297,7 +295,7 @@ def _back_off(
     recent = tuple(t for t in machine.starts if now - t < policy.crash_window)
     if cause in (Cause.NETWORK, Cause.LIMITED):
         recent = recent[:-1]  # the start was not at fault
-    machine = replace(machine, starts=recent, again=False)
+    machine = replace(machine, starts=recent)
     looping = cause is Cause.CRASH and len(recent) >= policy.crash_starts
     if cause is Cause.FATAL or looping:
         machine = _enter(machine, S.FAILED, now)
@@ -334,7 +332,7 @@ def _due(machine: Machine, now: float, policy: Policy) -> Stepped:
     if machine.state is S.BACKOFF:
         return _begin(machine, now, policy)
     if machine.state is S.STARTING:
-        return _end(machine, now, policy, again=True)
+        return _end(machine, now, policy, fault=machine.unwell)
     if machine.state is S.STOPPING:
         return replace(machine, deadline=now + policy.kill_patience), (Kill(machine.run),)
     return replace(machine, deadline=None), ()  # pragma: no cover - no other state sets one
