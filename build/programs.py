@@ -14,7 +14,6 @@ from pathlib import Path
 from nexus_tray.model import Problem
 from nexus_tray.paths import find
 from nexus_tray.services import binaries, download, opencode_install
-from nexus_tray.settings import Settings
 
 FETCH: dict[str, Callable[[Path], Path]] = {
     "opencode": opencode_install.install,
@@ -46,7 +45,8 @@ def main() -> int:
     parser.add_argument("programs", nargs="*", default=list(FETCH))
     options = parser.parse_args()
     tools = options.into or find(os.environ).tools
-    return 0 if all([provide(name, tools.absolute()) for name in options.programs]) else 1
+    missing = [name for name in options.programs if not provide(name, tools.absolute())]
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":
