@@ -1,0 +1,265 @@
+"""Who may come in: the password's hash, the sessions, the one-time tickets.
+
+Owns these tables and their queries. Imports `store.database` and `store.audit`. Tokens
+are stored as SHA-256 of 256 random bits: enough, since there is nothing to guess. Each
+deed writes its audit row in the same transaction, so neither can be had without the
+other. Any thread may call; what writes waits for the disk, so not on the gateway's loop.
+
+Whoever ends a session, and by whatever way, the listeners are told once it is durable
+(SECURITY.md "Sessions": revocation takes effect on the next request and cuts streams).
+"""
+
+import hashlib
+import secrets
+import sqlite3
+from collections.abc import Callable
+
+from nexus_tray.model import Value
+from nexus_tray.store.audit import Audit, AuditEvent
+from nexus_tray.store.database import Database
+
+MOST_SESSIONS = 25
+IDLE_SECONDS = 12 * 3600.0
+ABSOLUTE_SECONDS = 7 * 86400.0
+TICKET_SECONDS = 60.0
+_MOST_TICKETS = 50
+
+OnEnd = Callable[[tuple[str, ...]], None]
+"""Told the ids of sessions that ended, in the thread that ended them."""
+
+
+class Password(Value, frozen=True):
+    """The password as stored: `id` is new each time it is set, `hash` encoded Argon2id."""
+
+    id: str
+    hash: str
+
+
+class SessionRow(Value, frozen=True):
+    """One signed-in browser. `id` is public; times are seconds since the epoch.
+
+    A session belongs to its kind of door and to the host name its cookie was set for.
+    """
+
+    id: str
+    door: str
+    host: str
+    name: str
+    address: str
+    created_at: float
+    seen_at: float
+    expires_at: float
+
+    def valid_at(self, now: float) -> bool:
+        """Neither idle for too long nor too old; a clock that fell back ends it too."""
+        return self.created_at <= now < min(self.expires_at, self.seen_at + IDLE_SECONDS)
+
+
+class Accounts:
+    """The tables of sign-in. `hash_password` judges and hashes (Problem if too weak)."""
+
+    def __init__(
+        self,
+        database: Database,
+        audit: Audit,
+        hash_password: Callable[[str], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._audit = audit
+        self._hash_password = hash_password
+        self._clock = clock
+        self._listeners: list[OnEnd] = []
+
+    def listen(self, on_end: OnEnd) -> None:
+        """Tell this one too when sessions end. Call while putting the program together."""
+        self._listeners.append(on_end)
+
+    def password(self) -> Password | None:
+        """The password as stored, or None: no password, no remote access."""
+        rows = self._database.read("SELECT id, hash FROM password")
+        return Password(id=rows[0][0], hash=rows[0][1]) if rows else None
+
+    def has_password(self) -> bool:
+        """Whether a password is set. Raises Problem when that cannot be read."""
+        return self.password() is not None
+
+    def set_password(self, password: str) -> None:
+        """Set the password and end every session. Raises Problem if it is too weak.
+
+        Takes about 0.2 s of hashing.
+        """
+        hashed = self._hash_password(password)
+        with self._database.write() as connection:
+            self._put_hash(connection, hashed)
+            self._audit.add(connection, AuditEvent.PASSWORD_SET, "owner", "local")
+            ended = self._end(connection, "password set", "owner", "local")
+        self._tell(ended)
+
+    def rehash(self, password_id: str, hashed: str) -> None:
+        """Store the same password under newer parameters, unless it was changed meanwhile."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE password SET hash = ? WHERE id = ?", (hashed, password_id))
+
+    def clear_password(self) -> None:
+        """Remove the password and end every session: remote access is off."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM password")
+            self._audit.add(connection, AuditEvent.PASSWORD_CLEARED, "owner", "local")
+            ended = self._end(connection, "password removed", "owner", "local")
+        self._tell(ended)
+
+    def add_session(
+        self, row: SessionRow, token: str, *, password_id: str | None, old: str | None
+    ) -> bool:
+        """Store a new session; `old` is the id of the one it replaces in the same browser.
+
+        `password_id` is the password that was verified (None: it came by a ticket). False,
+        and nothing stored, if that is no longer the password: a change must not be
+        outlived by a sign-in that was under way.
+
+        The 26th takes the place of one that is over, else of one at the local door (a new
+        ticket costs nothing there), else of the one unused for longest.
+        """
+        with self._database.write() as connection:
+            if password_id is not None:
+                now = connection.execute("SELECT id FROM password").fetchone()
+                if now is None or now[0] != password_id:
+                    return False
+            ended = self._end(connection, "replaced", row.name, row.address, "id = ?", (old,))
+            ended += self._make_room(connection, row)
+            connection.execute(
+                "INSERT INTO sessions (id, token_hash, door, host, name, address, created_at,"
+                " seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (row.id, fingerprint(token), row.door, row.host, row.name, row.address,
+                 row.created_at, row.seen_at, row.expires_at),
+            )  # fmt: skip
+            how = AuditEvent.TICKET_USED if password_id is None else AuditEvent.SIGN_IN
+            self._audit.add(connection, how, row.name, row.address, "signed in")
+        self._tell(ended)
+        return True
+
+    def session(self, token: str) -> SessionRow | None:
+        """The session of a cookie's token, valid or not; microseconds."""
+        rows = self._database.read(
+            "SELECT id, door, host, name, address, created_at, seen_at, expires_at"
+            " FROM sessions WHERE token_hash = ?",
+            (fingerprint(token),),
+        )
+        return _session(rows[0]) if rows else None
+
+    def sessions(self) -> list[SessionRow]:
+        """All stored sessions, last seen first."""
+        rows = self._database.read(
+            "SELECT id, door, host, name, address, created_at, seen_at, expires_at"
+            " FROM sessions ORDER BY seen_at DESC"
+        )
+        return [_session(row) for row in rows]
+
+    def touch(self, seen: dict[str, float]) -> None:
+        """Note when sessions were last used; never moves back, never revives an ended one."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "UPDATE sessions SET seen_at = max(seen_at, ?) WHERE id = ?",
+                [(at, session_id) for session_id, at in seen.items()],
+            )
+
+    def end_session(self, session_id: str, who: str, address: str) -> None:
+        """Sign out one session."""
+        with self._database.write() as connection:
+            ended = self._end(connection, "", who, address, "id = ?", (session_id,))
+        self._tell(ended)
+
+    def end_all_sessions(self) -> None:
+        """Sign out everybody."""
+        with self._database.write() as connection:
+            ended = self._end(connection, "all sessions ended", "owner", "local")
+        self._tell(ended)
+
+    def end_expired(self) -> None:
+        """Remove sessions that are over, so that their open streams are cut too."""
+        now = self._clock()
+        over = "expires_at <= ? OR seen_at <= ?"
+        values = (now, now - IDLE_SECONDS)
+        if not self._database.read(f"SELECT 1 FROM sessions WHERE {over} LIMIT 1", values):  # noqa: S608
+            return
+        with self._database.write() as connection:
+            ended = self._end(connection, "expired", "nexus-tray", "local", over, values)
+        self._tell(ended)
+
+    def new_ticket(self, path: str) -> str:
+        """A one-time ticket into the local door, good for a minute; `path` is where it leads."""
+        token, now = secrets.token_urlsafe(32), self._clock()
+        with self._database.write() as connection:
+            connection.execute(
+                "DELETE FROM tickets WHERE expires_at <= ? OR made_at > ? OR token_hash IN"
+                " (SELECT token_hash FROM tickets ORDER BY made_at DESC LIMIT -1 OFFSET ?)",
+                (now, now, _MOST_TICKETS - 1),
+            )
+            connection.execute(
+                "INSERT INTO tickets (token_hash, path, made_at, expires_at) VALUES (?, ?, ?, ?)",
+                (fingerprint(token), path, now, now + TICKET_SECONDS),
+            )
+        return token
+
+    def redeem_ticket(self, token: str) -> str | None:
+        """Use a ticket up: where it leads, or None when it is unknown, used or too old.
+
+        One transaction, so of any number of redemptions at once one succeeds.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            row = connection.execute(
+                "DELETE FROM tickets WHERE token_hash = ? RETURNING path, made_at, expires_at",
+                (fingerprint(token),),
+            ).fetchone()
+        return str(row[0]) if row and row[1] <= now < row[2] else None
+
+    def _put_hash(self, connection: sqlite3.Connection, hashed: str) -> None:
+        connection.execute(
+            "REPLACE INTO password (one, id, hash, set_at) VALUES (1, ?, ?, ?)",
+            (secrets.token_hex(8), hashed, self._clock()),
+        )
+
+    def _make_room(self, connection: sqlite3.Connection, row: SessionRow) -> list[str]:
+        """End what is beyond the limit, counting the session that is about to come."""
+        surplus = (
+            "id IN (SELECT id FROM sessions ORDER BY min(expires_at, seen_at + ?) <= ?,"
+            " door = 'local', seen_at DESC LIMIT -1 OFFSET ?)"
+        )
+        values = (IDLE_SECONDS, row.created_at, MOST_SESSIONS - 1)
+        return self._end(connection, "too many sessions", row.name, row.address, surplus, values)
+
+    def _end(
+        self,
+        connection: sqlite3.Connection,
+        why: str,
+        who: str,
+        address: str,
+        condition: str = "1",
+        values: tuple[object, ...] = (),
+    ) -> list[str]:
+        """Delete sessions and write a row for each. `condition` is text of ours, never input."""
+        ended = connection.execute(
+            f"DELETE FROM sessions WHERE {condition} RETURNING id, name",  # noqa: S608
+            values,
+        ).fetchall()
+        event = AuditEvent.SESSION_ENDED if why else AuditEvent.SIGN_OUT
+        for _, name in ended:
+            self._audit.add(connection, event, who, address, f"{name}: {why or 'signed out'}")
+        return [str(row[0]) for row in ended]
+
+    def _tell(self, ended: list[str]) -> None:
+        if ended:
+            for listener in self._listeners:
+                listener(tuple(ended))
+
+
+def fingerprint(token: str) -> bytes:
+    """What is stored of a token. Tokens are random, so a plain hash cannot be searched."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _session(row: tuple[object, ...]) -> SessionRow:
+    keys = ("id", "door", "host", "name", "address", "created_at", "seen_at", "expires_at")
+    return SessionRow(**dict(zip(keys, row, strict=True)))  # type: ignore[arg-type]
