@@ -167,15 +167,19 @@ HIDDEN = (
     ("script", "count"),
     [
         (DEAF, 1),
-        (DEAF + DEAF + " exit 0", 2),
-        ("(" + DEAF + ") & wait", 1),
-        ("sh -c 'echo $$; exec sleep 60' & exit 5", 1),
+        (DEAF + DEAF, 2),
+        ("(" + DEAF + ") &", 1),
+        ("sh -c 'echo $$; exec sleep 60' &", 1),
     ],
 )
-def test_a_child_that_ends_by_itself_leaves_nothing(run: Run, script: str, count: int) -> None:
-    watched = run(script)
+def test_a_child_that_ends_by_itself_leaves_nothing(
+    run: Run, tmp_path: Path, script: str, count: int
+) -> None:
+    watched = run(script + " while [ ! -e go ]; do sleep 0.02; done; exit 5")
     left = pids(watched, count)
-    watched.wait()
+    (tmp_path / "go").touch()
+    assert watched.wait() == 5
+    assert len(left) == count
     assert not any(map(process_tree.running, left))
 
 
