@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "nexus_tray"
 
 # room or module -> layer; a module named here beats its room
 LAYERS = {
-    "model": 0, "commands": 1, "settings": 1, "paths": 1,
+    "model": 0, "commands": 1, "settings": 1, "paths": 1, "inert": 1,
     "core": 2, "store": 2, "gateway.http": 2, "gateway.rules": 2, "gateway.framing": 2,
     "gateway.lockout": 2, "cloudflare": 2,
     "system": 3, "services": 3, "gateway": 3,

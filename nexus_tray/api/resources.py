@@ -1,0 +1,318 @@
+"""The resources of the local API: what each route takes, asks of Backend and answers.
+
+Owns ROUTES, the one table that server, OpenAPI document and security tests share. Every
+handler is one question to Backend; what it decides is only how that looks over HTTP.
+Imports layer 1 and Backend; runs in the thread of the request.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from nexus_tray.api import export, streams
+from nexus_tray.api.openapi import document
+from nexus_tray.api.routes import (
+    Answer,
+    Call,
+    Query,
+    Route,
+    fault,
+    read_cursor,
+)
+from nexus_tray.commands import (
+    AnswerPermission,
+    AnswerQuestion,
+    AnyCommand,
+    ClearPassword,
+    DeleteSecret,
+    OpenDoor,
+    RestartService,
+    SetPassword,
+    SetSecret,
+    Shutdown,
+    StartService,
+    StopService,
+    UnlockSecrets,
+)
+from nexus_tray.model import (
+    Batch,
+    Desired,
+    Hop,
+    LogLine,
+    LogPage,
+    LogQuery,
+    Reason,
+    Service,
+    Snapshot,
+    Value,
+    to_json,
+)
+from nexus_tray.settings import Configuration
+
+LONGEST_WAIT = 60.0
+"""Seconds: the longest `timeout` of a long poll."""
+
+Timeout = Annotated[float, msgspec.Meta(ge=0.0, le=LONGEST_WAIT)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+
+class JournalQuery(Query, frozen=True):
+    """`since`: a cursor as `boot:id` (none: from the Snapshot on); `timeout`: seconds to wait."""
+
+    since: str = ""
+    timeout: Timeout = 0.0
+
+
+class LogsQuery(LogQuery, frozen=True):
+    """LogQuery's filters; `timeout`: seconds to wait for a first line after `after`."""
+
+    limit: Limit = 200
+    timeout: Timeout = 0.0
+
+
+class StreamQuery(LogQuery, frozen=True):
+    """LogQuery's filters: begins with the newest `limit` lines, or behind `after`."""
+
+    limit: Limit = 200
+
+
+class ExportQuery(LogQuery, frozen=True):
+    """LogQuery's filters, without a limit; `format`: `text`, `csv` or `jsonl`."""
+
+    format: export.Format = export.Format.TEXT
+
+
+class Wish(Value, frozen=True):
+    """What is wished of a service."""
+
+    desired: Desired
+
+
+class Password(Value, frozen=True):
+    """The password for remote access."""
+
+    password: str
+
+
+class Place(Value, frozen=True):
+    """Where a ticket leads: a path of the gateway's local door."""
+
+    path: str = "/"
+
+
+class PermissionReply(Value, frozen=True):
+    """`once`, `always` or `reject`."""
+
+    reply: str
+
+
+class QuestionReply(Value, frozen=True):
+    """One list of chosen labels per part of the question; an empty list rejects."""
+
+    answers: tuple[tuple[str, ...], ...]
+
+
+class Secret(Value, frozen=True):
+    """A provider key."""
+
+    secret: str
+
+
+class Passphrase(Value, frozen=True):
+    """What opens the encrypted secrets file."""
+
+    passphrase: str
+
+
+def read_snapshot(call: Call) -> Answer:
+    """The whole truth at this moment."""
+    return Answer(to_json(call.backend.snapshot()))
+
+
+def read_journal(call: Call) -> Answer:
+    """Journal entries after a cursor, waiting for the first (long poll)."""
+    batch = call.backend.events(read_cursor(call.query.since), call.query.timeout)
+    return Answer(to_json(batch))
+
+
+def follow_events(call: Call) -> Answer:
+    """The journal as server-sent events; Last-Event-ID resumes, else a Snapshot comes first."""
+    release = call.hold()
+    if release is None:
+        return _too_many_streams()
+    since = read_cursor(call.head.get("last-event-id"))
+    body = streams.events(call.backend, since, call.closing, release)
+    return Answer(body, media="text/event-stream")
+
+
+def list_services(call: Call) -> Answer:
+    """Every service as it stands."""
+    return Answer(msgspec.json.encode(call.backend.snapshot().services))
+
+
+def read_service(call: Call) -> Answer:
+    """One service as it stands."""
+    service = call.backend.snapshot().service(call.path["name"])
+    return Answer(to_json(service)) if service else no_such_resource()
+
+
+def wish_service(call: Call) -> Answer:
+    """Start or stop a service, now and after the next start."""
+    kind = StartService if call.body.desired is Desired.RUNNING else StopService
+    return _submit(call, kind(name=call.path["name"]))
+
+
+def restart_service(call: Call) -> Answer:
+    """End a service's process and start it again."""
+    return _submit(call, RestartService(name=call.path["name"]))
+
+
+def reply_permission(call: Call) -> Answer:
+    """Reply to a permission that OpenCode asked for."""
+    return _submit(call, AnswerPermission(question_id=call.path["id"], reply=call.body.reply))
+
+
+def answer_question(call: Call) -> Answer:
+    """Answer a question of OpenCode."""
+    return _submit(call, AnswerQuestion(question_id=call.path["id"], answers=call.body.answers))
+
+
+def set_password(call: Call) -> Answer:
+    """Set the password for remote access; ends every signed-in session."""
+    return _submit(call, SetPassword(password=call.body.password))
+
+
+def clear_password(call: Call) -> Answer:
+    """Remove the password: remote access ends at once."""
+    return _submit(call, ClearPassword())
+
+
+def make_ticket(call: Call) -> Answer:
+    """Make a one-time link into the gateway's local door; the outcome's value is the URL."""
+    return _submit(call, OpenDoor(path=call.body.path))
+
+
+def set_secret(call: Call) -> Answer:
+    """Store a provider key under an environment variable's name. It is never given back."""
+    return _submit(call, SetSecret(name=call.path["name"], secret=call.body.secret))
+
+
+def delete_secret(call: Call) -> Answer:
+    """Forget a stored provider key."""
+    return _submit(call, DeleteSecret(name=call.path["name"]))
+
+
+def unlock_secrets(call: Call) -> Answer:
+    """Open (or create) the encrypted secrets file with its passphrase."""
+    return _submit(call, UnlockSecrets(passphrase=call.body.passphrase))
+
+
+def shut_down(call: Call) -> Answer:
+    """End the program in order."""
+    return _submit(call, Shutdown())
+
+
+def query_logs(call: Call) -> Answer:
+    """Stored log lines; with `after` and `timeout`, waits for the first new one."""
+    return Answer(to_json(call.backend.logs(_filters(call.query), call.query.timeout)))
+
+
+def follow_logs(call: Call) -> Answer:
+    """Log lines as they come, one JSON object a line; an empty line is a heartbeat."""
+    query = _filters(call.query)
+    page = call.backend.logs(query)
+    release = call.hold()
+    if release is None:
+        return _too_many_streams()
+    body = streams.log_lines(call.backend, query, page, call.closing, release)
+    return Answer(body, media="application/x-ndjson")
+
+
+def export_logs(call: Call) -> Answer:
+    """Every matching log line as a file, oldest first."""
+    query, form = _filters(call.query), call.query.format
+    page, newest = export.first_page(call.backend, query)
+    release = call.hold()
+    if release is None:
+        return _too_many_streams()
+    found = export.lines(call.backend, query, page, newest)
+    name = f'attachment; filename="nexus-tray-logs.{export.SUFFIX[form]}"'
+    body = streams.released(export.written(found, form), release)
+    return Answer(body, media=export.MEDIA[form], headers=(("Content-Disposition", name),))
+
+
+def read_config(call: Call) -> Answer:
+    """The settings; ETag names their version."""
+    return _configuration(call.backend.config())
+
+
+def update_config(call: Call) -> Answer:
+    """Merge a JSON merge patch (RFC 7396) into the settings; If-Match guards another's change."""
+    given = call.head.get("if-match")
+    etag = None if given in (None, "*") else given.strip('"')
+    return _configuration(call.backend.update_config(call.body, etag))
+
+
+def describe(_: Call) -> Answer:
+    """This document."""
+    return Answer(msgspec.json.encode(document(ROUTES)))
+
+
+def no_such_resource() -> Answer:
+    """404, as every unknown path and name is answered."""
+    return fault(404, _reason("api-no-such-resource", "There is no such resource."))
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/snapshot", read_snapshot, answers=Snapshot),
+    Route("GET", "/journal", read_journal, answers=Batch, query=JournalQuery),
+    Route("GET", "/events", follow_events, answers=str, media=("text/event-stream",),
+          headers=("Last-Event-ID",), stream=True),
+    Route("GET", "/services", list_services, answers=tuple[Service, ...]),
+    Route("GET", "/services/{name}", read_service, answers=Service),
+    Route("PUT", "/services/{name}/desired", wish_service, body=Wish),
+    Route("POST", "/services/{name}/restarts", restart_service),
+    Route("PUT", "/permissions/{id}/reply", reply_permission, body=PermissionReply),
+    Route("PUT", "/questions/{id}/answers", answer_question, body=QuestionReply),
+    Route("PUT", "/password", set_password, body=Password),
+    Route("DELETE", "/password", clear_password),
+    Route("POST", "/tickets", make_ticket, body=Place),
+    Route("PUT", "/secrets/{name}", set_secret, body=Secret),
+    Route("DELETE", "/secrets/{name}", delete_secret),
+    Route("POST", "/secrets/unlockings", unlock_secrets, body=Passphrase),
+    Route("GET", "/logs", query_logs, answers=LogPage, query=LogsQuery),
+    Route("GET", "/logs/stream", follow_logs, answers=LogLine, query=StreamQuery,
+          media=("application/x-ndjson",), stream=True),
+    Route("GET", "/logs/export", export_logs, answers=str, query=ExportQuery,
+          media=tuple(export.MEDIA.values())),
+    Route("GET", "/config", read_config, answers=Configuration),
+    Route("PATCH", "/config", update_config, answers=Configuration, body=dict[str, Any],
+          headers=("If-Match",)),
+    Route("POST", "/shutdown", shut_down),
+    Route("GET", "/openapi.json", describe, answers=dict[str, Any]),
+)  # fmt: skip
+
+
+def _submit(call: Call, command: AnyCommand) -> Answer:
+    outcome = call.backend.submit(command)
+    return Answer(to_json(outcome), status=200 if outcome.ok else 409)
+
+
+def _filters(query: LogQuery) -> LogQuery:
+    """The plain LogQuery in a route's query: Backend knows no other parameters."""
+    names = LogQuery.__struct_fields__
+    return LogQuery(**{name: getattr(query, name) for name in names})
+
+
+def _configuration(configuration: Configuration) -> Answer:
+    etag = (("ETag", f'"{configuration.etag}"'),)
+    return Answer(msgspec.json.encode(configuration), headers=etag)
+
+
+def _too_many_streams() -> Answer:
+    what = "As many streams are open as this program allows at a time."
+    return fault(429, _reason("api-streams", what, "Close another window or command first."))
+
+
+def _reason(code: str, what: str, cure: str = "") -> Reason:
+    return Reason(code=code, hop=Hop.GATEWAY, what=what, cure=cure)
