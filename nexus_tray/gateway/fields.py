@@ -1,0 +1,156 @@
+"""Header fields: which are stripped, which pass, and which are ours to add.
+
+Pure. May import `gateway.http` and `gateway.heads`. Runs on the gateway's event loop.
+Names are always lower case here, and values bytes as they came.
+"""
+
+from nexus_tray.gateway.heads import RequestHead
+from nexus_tray.gateway.http import Headers, Request
+
+OUR_COOKIES = frozenset((b"__host-nexus", b"nexus_local"))
+"""In lower case: a cookie that resembles ours is no business of OpenCode's either."""
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    )
+)
+"""RFC 9110, 7.6.1: fields for one connection only, with the obsolete ones still seen."""
+
+FORWARDING = frozenset(
+    (
+        b"forwarded",
+        b"via",
+        b"x-real-ip",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-url",
+        b"x-original-host",
+        b"x-rewrite-url",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"cdn-loop",
+    )
+)
+"""What a proxy before us may have said, and anybody may forge (SECURITY.md 4)."""
+
+FORWARDING_PREFIXES = (b"cf-", b"x-forwarded-")
+
+FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+
+_NEVER_NAMED = frozenset((b"close", b"keep-alive", b"upgrade", b"host", b"origin"))
+"""Options that name no field, and fields that Connection cannot take away from our rules."""
+
+_NOT_FORWARDED = frozenset((b"authorization", b"cookie", b"origin", b"expect"))
+
+
+def values(headers: Headers, name: bytes) -> list[bytes]:
+    """The values of all fields of that name, in order."""
+    return [value for key, value in headers if key == name]
+
+
+def options(headers: Headers) -> frozenset[bytes]:
+    """The connection options (RFC 9110, 7.6.1), in lower case."""
+    joined = b",".join(values(headers, b"connection"))
+    return frozenset(option.strip().lower() for option in joined.split(b",")) - {b""}
+
+
+def is_websocket(headers: Headers) -> bool:
+    """The fields change the protocol to exactly WebSocket."""
+    upgrades = values(headers, b"upgrade")
+    return (
+        len(upgrades) == 1
+        and upgrades[0].lower() == b"websocket"
+        and b"upgrade" in options(headers)
+    )
+
+
+def asks_websocket(head: RequestHead) -> bool:
+    """A WebSocket handshake (RFC 6455, 4.1). Any other Upgrade is dropped unread (h2c)."""
+    return head.method == b"GET" and head.minor == 1 and is_websocket(head.headers)
+
+
+def stays_open(minor: int, headers: Headers) -> bool:
+    """The peer's connection may carry another message. HTTP/1.0 is always closed: its
+    keep-alive was never specified well enough."""
+    return minor == 1 and b"close" not in options(headers)
+
+
+def _dropped(name: bytes) -> bool:
+    # An underscore reads as a hyphen to CGI-like servers: a second spelling of any name here.
+    return (
+        name in HOP_BY_HOP
+        or name in FORWARDING
+        or name.startswith(FORWARDING_PREFIXES)
+        or b"_" in name
+    )
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """What is left for us and OpenCode to see of a visitor's fields: without hop-by-hop
+    fields, those that Connection names, and whatever proxies claim."""
+    named = options(headers) - _NEVER_NAMED
+    return tuple(
+        (name, value) for name, value in headers if name not in named and not _dropped(name)
+    )
+
+
+def _cookies(headers: Headers) -> list[bytes]:
+    pairs = [pair.strip() for value in values(headers, b"cookie") for pair in value.split(b";")]
+    return [pair for pair in pairs if pair]
+
+
+def _is_our_cookie(pair: bytes) -> bool:
+    return pair.partition(b"=")[0].strip().lower() in OUR_COOKIES
+
+
+def bears_our_cookie(headers: Headers) -> bool:
+    """A cookie of ours is among the fields, valid or not."""
+    return any(_is_our_cookie(pair) for pair in _cookies(headers))
+
+
+def to_upstream(request: Request, authorization: bytes) -> list[tuple[bytes, bytes]]:
+    """The fields OpenCode gets (SECURITY.md 4): no credential of the visitor's, only ours.
+
+    Host stays as it came, for OpenCode may build addresses from it; Origin has been judged
+    and goes no further, so that OpenCode never compares the two (FACTS.md: the terminal's
+    token request was refused when they differed).
+    """
+    kept = [
+        (name, value)
+        for name, value in request.headers
+        if name not in _NOT_FORWARDED and name not in FRAMING and name not in HOP_BY_HOP
+    ]
+    cookies = [pair for pair in _cookies(request.headers) if not _is_our_cookie(pair)]
+    if cookies:
+        kept.append((b"cookie", b"; ".join(cookies)))
+    kept.append((b"authorization", authorization))
+    if request.websocket:
+        kept += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+    return kept
+
+
+def to_visitor(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The fields of OpenCode's answer that pass: not framing, not hop-by-hop, no session cookie
+    of ours (a page of an agent's making must not sign anybody in or out), and no challenge,
+    for a browser would ask its user for OpenCode's password."""
+    named = options(headers) - _NEVER_NAMED
+    return [
+        (name, value)
+        for name, value in headers
+        if name not in named
+        and name not in HOP_BY_HOP
+        and name not in FRAMING
+        and name != b"www-authenticate"
+        and not (name == b"set-cookie" and _is_our_cookie(value))
+    ]

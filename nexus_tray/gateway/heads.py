@@ -1,0 +1,113 @@
+"""The heads of HTTP/1 messages: their grammar, and how we write our own.
+
+Pure. May import the standard library and `gateway.http`. Runs on the gateway's event loop.
+What a well-formed head may *mean* is judged by `gateway.rules`.
+
+The grammar is deliberately narrower than RFC 9112 (no folded lines, no bare LF, no leading
+empty lines, no bytes outside ASCII in a target): two parsers that read the same bytes
+differently are what request smuggling is made of, and the corners are where they differ.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nexus_tray.gateway.http import Headers
+
+HEAD_LIMIT = 65_536
+"""Bytes of a head, its empty line included (SECURITY.md 12)."""
+
+FIELDS_LIMIT = 128
+"""Field lines of a head."""
+
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([\x21-\x7e]+) HTTP/1\.([01])")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
+# Possessive: an attacker's line must not make the match go back over it (ReDoS, CWE-1333).
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)")
+
+
+class Refused(Exception):
+    """A message that is not taken. `status` is the answer (to a visitor; 502 for a response),
+    `why` one plain sentence for it."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request line and its fields: names in lower case, values without outer blanks."""
+
+    method: bytes
+    target: bytes
+    minor: int
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """A status line and its fields. The reason phrase is not kept: nothing may read it."""
+
+    status: int
+    minor: int
+    headers: Headers
+
+
+def is_field(line: bytes) -> bool:
+    """A well-formed field line, without its end."""
+    return _FIELD.fullmatch(line) is not None
+
+
+def _fields(lines: Iterable[bytes]) -> Headers:
+    found = []
+    for line in lines:
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            raise Refused(400, "A header line is malformed.")
+        found.append((match[1].lower(), match[2].strip(b" \t")))
+    if len(found) > FIELDS_LIMIT:
+        raise Refused(431, "There are too many header lines.")
+    return tuple(found)
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """The head up to and without its empty line (RFC 9112, 3). Raises Refused."""
+    first, *lines = head.split(b"\r\n")
+    match = _REQUEST_LINE.fullmatch(first)
+    if match is None:
+        raise Refused(400, "The request line is malformed.")
+    return RequestHead(match[1], match[2], int(match[3]), _fields(lines))
+
+
+def parse_response(head: bytes) -> ResponseHead:
+    """The head up to and without its empty line (RFC 9112, 4). Raises Refused."""
+    first, *lines = head.split(b"\r\n")
+    match = _STATUS_LINE.fullmatch(first)
+    if match is None:
+        raise Refused(502, "The status line is malformed.")
+    return ResponseHead(int(match[2]), int(match[1]), _fields(lines))
+
+
+def _write_fields(first: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    lines = [first]
+    for name, value in headers:
+        lines.append(b"%b: %b" % (name, value))
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def write_request(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A request head. Fields must come from a parsed head or be our own constants."""
+    return _write_fields(b"%b %b HTTP/1.1" % (method, target), headers)
+
+
+def write_response(status: int, phrase: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A response head. Fields must come from a parsed head or pass `safe_field`."""
+    return _write_fields(b"HTTP/1.1 %d %b" % (status, phrase.encode("ascii")), headers)
+
+
+def safe_field(name: bytes, value: bytes) -> bool:
+    """The field can be written without becoming something else (response splitting, CWE-113)."""
+    return _FIELD.fullmatch(b"%b: %b" % (name, value)) is not None
