@@ -140,7 +140,8 @@ class HttpBackend:
         return _decoded(status, answer, Configuration)
 
     def _get(self, path: str, query: Mapping[str, Any], kind: type[T], wait: float = 0.0) -> T:
-        target = f"{path}?{urlencode(query, doseq=True, errors="replace")}" if query else path
+        asked = urlencode(query, doseq=True, errors="replace")
+        target = f"{path}?{asked}" if asked else path
         status, answer = self._ask("GET", target, None, {}, wait + PATIENCE)
         return _decoded(status, answer, kind)
 

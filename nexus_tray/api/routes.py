@@ -112,7 +112,7 @@ def read_query(raw: str, kind: type[msgspec.Struct]) -> Any:
         )
     except ValueError as error:
         raise BadCall("its query is malformed") from error
-    many = {f.encode_name for f in msgspec.structs.fields(kind) if f.type is tuple[str, ...]}
+    many = {f.encode_name for f in msgspec.structs.fields(kind) if f.type == tuple[str, ...]}
     if any(len(values) > 1 for name, values in given.items() if name not in many):
         raise BadCall("a parameter is there twice")
     plain = {name: vs if name in many else vs[0] for name, vs in given.items()}

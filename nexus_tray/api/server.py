@@ -71,14 +71,15 @@ class ApiServer:
         streams: int = STREAMS,
         connections: int = CONNECTIONS,
     ) -> None:
-        self._server = Listener(port, connections)
         self._closing = threading.Event()
+        app = application(backend, self._closing, streams)
+        self._server = Listener(port, connections)
         wanted = Pass(authority=f"127.0.0.1:{self._server.server_port}", token=token)
         self.url = f"http://{wanted.authority}"
-        self._server.set_app(_guarded(application(backend, self._closing, streams), wanted))
-        # The interval bounds how long stop() waits; waking four times a second costs nothing.
+        self._server.set_app(_guarded(app, wanted))
+        # The interval bounds how long stop() waits; waking ten times a second costs nothing.
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.25,), name="api", daemon=True
+            target=self._server.serve_forever, args=(0.1,), name="api", daemon=True
         )
 
     def start(self) -> None:
@@ -112,7 +113,8 @@ def application(
 
         return call
 
-    app = bottle.Bottle(catchall=False)
+    app = bottle.Bottle()
+    app.config["catchall"] = False  # what a handler does not answer itself goes to the log
     for route in ROUTES:
         path = PREFIX + route.path.replace("{", "<").replace("}", ">")
         app.route(path, method=route.method, callback=bound(route))

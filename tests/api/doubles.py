@@ -1,0 +1,211 @@
+"""A Backend of real parts for the tests of front ends: the product's own LocalBackend and
+journal, with logs and settings kept in memory and handlers that write down what came.
+"""
+
+import hashlib
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from nexus_tray.commands import (
+    AnyCommand,
+    Command,
+    OpenDoor,
+    RestartService,
+    StartService,
+    StopService,
+)
+from nexus_tray.core.journal import Journal
+from nexus_tray.core.local_backend import LocalBackend
+from nexus_tray.model import (
+    Desired,
+    Hop,
+    HopState,
+    Level,
+    LogLine,
+    LogPage,
+    LogQuery,
+    PathHop,
+    Problem,
+    Reason,
+    Service,
+    ServiceKind,
+    ServiceState,
+    Snapshot,
+)
+from nexus_tray.settings import Configuration, Settings
+
+BOOT = "boot-1"
+AT = 1_790_000_000.0
+
+REFUSED = Reason(
+    code="no-such-service",
+    hop=Hop.GATEWAY,
+    what="There is no such service.",
+    cure="See nexus-tray status.",
+)
+
+
+class MemoryLogs:
+    """LogReader over a list."""
+
+    def __init__(self) -> None:
+        self._lines: list[LogLine] = []
+        self._changed = threading.Condition()
+
+    def add(
+        self, text: str, source: str = "opencode", level: Level = Level.INFO, at: float = AT
+    ) -> LogLine:
+        with self._changed:
+            line = LogLine(id=len(self._lines) + 1, at=at, source=source, level=level, text=text)
+            self._lines.append(line)
+            self._changed.notify_all()
+            return line
+
+    def query(self, query: LogQuery, timeout: float = 0.0) -> LogPage:
+        try:
+            re.compile(query.pattern)
+        except re.error as error:
+            what = f"The pattern is no regular expression: {error}."
+            raise Problem(Reason(code="log-pattern", hop=Hop.GATEWAY, what=what)) from error
+        with self._changed:
+            if query.after is not None and timeout:
+                self._changed.wait_for(lambda: bool(self._matches(query)), timeout)
+            found = self._matches(query)
+            last = self._lines[-1].id if self._lines else 0
+        following = query.after is not None
+        kept = found[: query.limit] if following else found[-query.limit :]
+        return LogPage(lines=tuple(kept), last_id=last, more=len(found) > len(kept))
+
+    def _matches(self, query: LogQuery) -> list[LogLine]:
+        return [
+            line
+            for line in self._lines
+            if (not query.sources or line.source in query.sources)
+            and line.level.rank >= query.level.rank
+            and all(word in line.text for word in query.words.split())
+            and re.search(query.pattern, line.text)
+            and (query.since_at is None or line.at >= query.since_at)
+            and (query.until_at is None or line.at < query.until_at)
+            and (query.before is None or line.id < query.before)
+            and (query.after is None or line.id > query.after)
+        ]
+
+
+class MemorySettings:
+    """SettingsStore in memory: the same rules, no file."""
+
+    def __init__(self) -> None:
+        self._settings = Settings()
+        self._lock = threading.Lock()
+
+    def read(self) -> Configuration:
+        with self._lock:
+            return self._read()
+
+    def update(self, change: Mapping[str, object], etag: str | None) -> Configuration:
+        with self._lock:
+            if etag is not None and etag != self._read().etag:
+                what = "The settings were changed by someone else meanwhile."
+                raise Problem(Reason(code="config-changed", hop=Hop.GATEWAY, what=what))
+            merged = merge(msgspec.to_builtins(self._settings), change)
+            try:
+                self._settings = msgspec.convert(merged, Settings)
+            except msgspec.ValidationError as error:
+                what = f"The settings are not valid: {error}."
+                raise Problem(Reason(code="config-invalid", hop=Hop.GATEWAY, what=what)) from error
+            return self._read()
+
+    def _read(self) -> Configuration:
+        etag = hashlib.sha256(msgspec.json.encode(self._settings)).hexdigest()[:16]
+        return Configuration(etag=etag, settings=self._settings)
+
+
+def merge(target: Any, change: object) -> Any:
+    """RFC 7396."""
+    if not isinstance(change, Mapping):
+        return change
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+@dataclass
+class House:
+    """A backend and what is behind it. `came` are the commands carried out, in order."""
+
+    journal: Journal
+    logs: MemoryLogs
+    settings: MemorySettings
+    came: list[Command] = field(default_factory=list)
+
+    @property
+    def backend(self) -> LocalBackend:
+        handlers = dict.fromkeys(AnyCommand.__args__, self._carry_out)
+        return LocalBackend(self.journal, self.logs, self.settings, handlers)
+
+    def say(self, **changes: Any) -> Snapshot:
+        """Publish the present snapshot with these changes."""
+        given = msgspec.structs.replace(
+            self.journal.latest(), cursor=self.journal.next_id, **changes
+        )
+        self.journal.publish(given)
+        return given
+
+    def _carry_out(self, command: Any) -> str | None:
+        if isinstance(command, StartService | StopService | RestartService):
+            self._wish(command)
+        self.came.append(command)
+        return f"http://127.0.0.1:1/ticket{command.path}" if isinstance(command, OpenDoor) else None
+
+    def _wish(self, command: StartService | StopService | RestartService) -> None:
+        if self.journal.latest().service(command.name) is None:
+            raise Problem(REFUSED)
+        if isinstance(command, RestartService):
+            return
+        desired = Desired.RUNNING if isinstance(command, StartService) else Desired.STOPPED
+        services = tuple(
+            msgspec.structs.replace(s, desired=desired) if s.name == command.name else s
+            for s in self.journal.latest().services
+        )
+        self.say(services=services)
+
+
+def service(name: str, kind: ServiceKind, **changes: Any) -> Service:
+    plain = Service(
+        name=name, kind=kind, desired=Desired.RUNNING, state=ServiceState.RUNNING, since_at=AT
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def first_snapshot() -> Snapshot:
+    return Snapshot(
+        boot_id=BOOT,
+        cursor=1,
+        version="0.1.0",
+        taken_at=AT,
+        state=HopState.UP,
+        headline="Reachable at https://calm-river.trycloudflare.com",
+        address="https://calm-river.trycloudflare.com",
+        path=tuple(PathHop(hop=hop, state=HopState.UP, text=f"{hop} is well") for hop in Hop),
+        services=(
+            service("opencode", ServiceKind.OPENCODE),
+            service("gateway", ServiceKind.GATEWAY),
+            service("quick", ServiceKind.TUNNEL),
+        ),
+    )
+
+
+def house() -> House:
+    """A fresh backend with one snapshot and no logs."""
+    journal = Journal(BOOT, lambda: AT)
+    journal.publish(first_snapshot())
+    return House(journal, MemoryLogs(), MemorySettings())
