@@ -50,9 +50,9 @@ class SessionRow(Value, frozen=True):
     seen_at: float
     expires_at: float
 
-    def valid_at(self, now: float) -> bool:
-        """Neither idle for too long nor too old; a clock that fell back ends it too."""
-        return self.created_at <= now < min(self.expires_at, self.seen_at + IDLE_SECONDS)
+    def valid_at(self, now: float, seen_at: float) -> bool:
+        """Neither idle for too long nor too old; not yet begun means the clock fell back."""
+        return self.created_at <= now < min(self.expires_at, seen_at + IDLE_SECONDS)
 
 
 class Accounts:

@@ -1,0 +1,230 @@
+"""Signed-in browsers: cookies in, principals out, and their end.
+
+Owns the cookies, the cache of verified ones and the rule whose session counts at which
+door. Imports the model, `store.accounts`, `store.audit` and `gateway.http`. The gateway's
+loop asks `authenticate` for every request, so it costs a look into a dictionary, or
+one indexed read of the database; what writes is for another thread. Sessions may be ended
+from any thread; the cache forgets them before `on_end` is called.
+
+Cookies (SECURITY.md "Sessions"): `__Host-nexus` where visitors come over TLS; at the
+local door, plain http on loopback, neither `Secure` nor `__Host-` works everywhere, and
+cookies ignore ports, so its cookie has its own name and its sessions count nowhere else.
+"""
+
+import re
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nexus_tray.gateway.http import DoorKind, Principal, Request, Visitor
+from nexus_tray.model import Problem
+from nexus_tray.store.accounts import ABSOLUTE_SECONDS, Accounts, SessionRow, fingerprint
+from nexus_tray.store.audit import Audit
+
+COOKIES = {DoorKind.TUNNEL: "__Host-nexus", DoorKind.LOCAL: "nexus_local"}
+CACHED_SECONDS = 30.0
+_TOUCH_SECONDS = 300.0
+_MOST_CACHED = 64
+# 256 bits as token_urlsafe writes them; anything else is not even looked up.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass
+class _Verified:
+    """A cookie that was good `at` (monotonic); `seen_at` by the wall clock."""
+
+    row: SessionRow
+    principal: Principal
+    at: float
+    seen_at: float
+
+
+class Sessions:
+    """All sessions of the gateway.
+
+    `on_end(principal_id)` cuts what the session has open; it is called in whichever
+    thread ended the session. `wall` in seconds since the epoch, `monotonic` in seconds.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        audit: Audit,
+        on_end: Callable[[str], None],
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._accounts = accounts
+        self._audit = audit
+        self._on_end = on_end
+        self._wall = wall
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._cache: dict[bytes, _Verified] = {}
+        self._unsaved: dict[str, float] = {}
+        self._endings = 0
+        accounts.listen(self._ended)
+
+    def authenticate(self, request: Request) -> Principal | None:
+        """Whose session this is, at this door and host; every doubt is None. Fast."""
+        token = _cookie(request)
+        if token is None:
+            return None
+        try:
+            verified = self._cached(token) or self._verify(token)
+        except Problem:
+            return None  # an unreadable store lets nobody in; the site says why
+        if verified is None or not self._fits(verified, request.visitor):
+            return None
+        self._note(verified)
+        return verified.principal
+
+    def clock_uncertain(self) -> bool:
+        """The clock is behind what the audit has seen: remote sign-in and sessions stop."""
+        return self._audit.clock_is_behind()
+
+    def begin(
+        self, visitor: Visitor, name: str, *, password_id: str | None, old: Principal | None
+    ) -> str | None:
+        """A new session under a new id; the Set-Cookie value, or None (password changed).
+
+        `old` is the session the browser had, which ends: what was known before signing
+        in is worth nothing after it (SECURITY.md 8). Waits for the disk. Raises Problem.
+        """
+        token, now = secrets.token_urlsafe(32), self._wall()
+        row = SessionRow(
+            id=secrets.token_hex(8),
+            door=str(visitor.door.kind),
+            host=visitor.host,
+            name=name,
+            address=visitor.address,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + ABSOLUTE_SECONDS,
+        )
+        old_id = old.id if old else None
+        if not self._accounts.add_session(row, token, password_id=password_id, old=old_id):
+            return None
+        return _set_cookie(visitor.door.kind, token, int(ABSOLUTE_SECONDS))
+
+    def end(self, principal: Principal, address: str) -> str:
+        """Sign out: the Set-Cookie value that removes the cookie. Waits for the disk."""
+        self._accounts.end_session(principal.id, principal.name, address)
+        return _set_cookie(principal.door, "", 0)
+
+    def sweep(self) -> None:
+        """End what is over and save when sessions were last used. About once a minute,
+        in a thread that may wait for the disk; open streams of ended ones are cut by it.
+        Raises Problem.
+        """
+        with self._lock:
+            unsaved, self._unsaved = self._unsaved, {}
+        if unsaved:
+            self._accounts.touch(unsaved)
+        self._accounts.end_expired()
+
+    def _cached(self, token: str) -> _Verified | None:
+        with self._lock:
+            verified = self._cache.get(fingerprint(token))
+            if verified is None or self._monotonic() - verified.at >= CACHED_SECONDS:
+                return None
+            return verified
+
+    def _verify(self, token: str) -> _Verified | None:
+        """Read the session. One that ended while we read must not enter the cache after
+        it was cleaned, so then it is read again."""
+        while True:
+            with self._lock:
+                endings = self._endings
+            row = self._accounts.session(token)
+            if row is None:
+                return None
+            verified = self._remember(token, row, endings)
+            if verified is not None:
+                return verified
+
+    def _remember(self, token: str, row: SessionRow, endings: int) -> _Verified | None:
+        principal = Principal(row.id, row.name, DoorKind(row.door), row.expires_at)
+        with self._lock:
+            if endings != self._endings:
+                return None
+            seen_at = max(row.seen_at, self._unsaved.get(row.id, row.seen_at))
+            verified = _Verified(row, principal, self._monotonic(), seen_at)
+            if len(self._cache) >= _MOST_CACHED:
+                self._cache.clear()
+            self._cache[fingerprint(token)] = verified
+        return verified
+
+    def _fits(self, verified: _Verified, visitor: Visitor) -> bool:
+        """The session is of this door and host, and its time has not run out."""
+        row, door = verified.row, visitor.door.kind
+        if row.door != door or row.host != visitor.host:
+            return False
+        if door is not DoorKind.LOCAL and self.clock_uncertain():
+            return False
+        now = self._wall()
+        return row.valid_at(now, verified.seen_at)
+
+    def _note(self, verified: _Verified) -> None:
+        """Remember that it was used just now; `sweep` saves it."""
+        now = self._wall()
+        with self._lock:
+            verified.seen_at = max(verified.seen_at, now)
+            if now - verified.row.seen_at >= _TOUCH_SECONDS:
+                self._unsaved[verified.row.id] = now
+
+    def _ended(self, ids: tuple[str, ...]) -> None:
+        gone = frozenset(ids)
+        with self._lock:
+            self._endings += 1
+            self._cache = {key: v for key, v in self._cache.items() if v.row.id not in gone}
+            for session_id in gone:
+                self._unsaved.pop(session_id, None)
+        for session_id in ids:
+            self._on_end(session_id)
+
+
+def _cookie(request: Request) -> str | None:
+    """The token our cookie carries; None if it is missing, repeated or malformed.
+
+    Repeated is refused because somebody else set the other one (another port of the
+    machine can, RFC 6265 8.5), and which is meant cannot be told.
+    """
+    name = COOKIES[request.visitor.door.kind]
+    found = []
+    for key, value in request.headers:
+        if key == b"cookie":
+            for pair in value.decode("latin-1").split(";"):
+                left, _, right = pair.strip().partition("=")
+                if left == name:
+                    found.append(right)
+    return found[0] if len(found) == 1 and _TOKEN.fullmatch(found[0]) else None
+
+
+def _set_cookie(door: DoorKind, token: str, max_age: int) -> str:
+    """RFC 6265bis: `__Host-` demands Secure, Path=/ and no Domain."""
+    secure = "" if door is DoorKind.LOCAL else "; Secure"
+    return f"{COOKIES[door]}={token}; Path=/; Max-Age={max_age}; HttpOnly{secure}; SameSite=Lax"
+
+
+_SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Mac OS X", "CrOS", "Linux")
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox", "Firefox"),
+    ("FxiOS", "Firefox"),
+    ("CriOS", "Chrome"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_NAMES = {"Mac OS X": "macOS", "CrOS": "ChromeOS"}
+
+
+def browser_name(user_agent: str | None) -> str:
+    """A session's name for people, "Chrome on Android". A claim of the visitor, no more."""
+    agent = user_agent or ""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "A browser")
+    system = next((mark for mark in _SYSTEMS if mark in agent), None)
+    return f"{browser} on {_NAMES.get(system, system)}" if system else browser
