@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.paths import Paths
 from nexus_tray.settings import SCHEMA_VERSION, Configuration, Settings
@@ -114,7 +116,7 @@ class ConfigStore:
             version = document.version_of(found)
             loaded = _configuration(document.decode(document.migrate(found)))
         except Problem as problem:
-            raise Problem(self._with_file(problem.reason)) from problem
+            raise Problem(self._about_file(problem.reason)) from problem
         if version < SCHEMA_VERSION:
             files.write_atomic(self._file.with_name(f"{self._file.name}.v{version}"), data)
             files.write_atomic(self._file, document.encode(loaded.settings))
@@ -145,14 +147,16 @@ class ConfigStore:
         for listener in self._listeners:
             listener(configuration)
 
-    def _with_file(self, reason: Reason) -> Reason:
-        """The reason, saying which file and, if there is a good copy, how to put it back."""
-        cure = f"{reason.cure} The file: {self._file}"
-        if reason.code != "config-newer" and self._good.exists():
-            cure += f" The last good settings: {self._good}"
-        return Reason(
-            code=reason.code, hop=reason.hop, what=reason.what, meaning=reason.meaning, cure=cure
-        )
+    def _about_file(self, reason: Reason) -> Reason:
+        """The reason, saying which file it is and how to put the good copy back, if any."""
+        if reason.code == "config-newer":
+            cure = f"{reason.cure} The file: {self._file}"
+            return msgspec.structs.replace(reason, cure=cure)
+        cure = f"{reason.cure} Correct the file {self._file}"
+        if self._good.exists():
+            cure += f", or copy the last good settings over it: {self._good}"
+        meaning = "Nothing is started without settings, so that nothing is reachable by mistake."
+        return msgspec.structs.replace(reason, meaning=meaning, cure=cure.strip())
 
 
 def _configuration(settings: Settings) -> Configuration:

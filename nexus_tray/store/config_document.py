@@ -213,8 +213,6 @@ def _damaged(where: str) -> Reason:
         code="config-damaged",
         hop=Hop.GATEWAY,
         what=f"The settings cannot be read: {where}.",
-        meaning="Without settings nothing is started, so that nothing is reachable by mistake.",
-        cure="Correct the file, or put the last good settings back.",
     )
 
 
