@@ -13,11 +13,21 @@ from nexus_tray.model import Batch, Cursor, Event, EventKind, Reason, Snapshot
 
 
 class Journal:
-    """The ring. `wall` gives epoch seconds; `capacity` is how many events are kept."""
+    """The ring. `wall` gives epoch seconds; `capacity` is how many events are kept.
 
-    def __init__(self, boot_id: str, wall: Callable[[], float], capacity: int = 1000) -> None:
+    `on_note` hears each note as it is written, on the writer's thread: it must not block.
+    """
+
+    def __init__(
+        self,
+        boot_id: str,
+        wall: Callable[[], float],
+        capacity: int = 1000,
+        on_note: Callable[[Event], None] = lambda _: None,
+    ) -> None:
         self.boot_id = boot_id
         self._wall = wall
+        self._on_note = on_note
         self._events: deque[Event] = deque(maxlen=capacity)
         self._last_id = 0
         self._snapshot: Snapshot | None = None
@@ -82,7 +92,9 @@ class Journal:
             if snapshot is not None:
                 self._snapshot = snapshot
             self._changed.notify_all()
-            return self._last_id
+        if kind is EventKind.NOTE:
+            self._on_note(event)
+        return event.id
 
     def _is_lost(self, cursor: Cursor | None) -> bool:
         """The reader's place is not in the ring, so only a reset tells it the truth."""
