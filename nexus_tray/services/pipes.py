@@ -29,6 +29,13 @@ CHUNK = 256 * 1024
 PIPE_SIZE = 256 * 1024
 
 
+QUIET = 0.5
+"""Seconds without output after which a flood is over."""
+
+TAIL = 64
+"""Lines at the end of a flood that are kept all the same: the reason of a death comes last."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Bounds of what is kept. A flood beyond `rate` costs no more than counting it.
@@ -58,14 +65,17 @@ class LineCutter:
         self._rest = lines.pop()[: self._limit + 1]
         return [self._cut(line) for line in lines]
 
-    def skip(self, data: bytes) -> int:
-        """Drop the lines that `data` completes; how many these were."""
+    def skip(self, data: bytes, keep: int) -> tuple[int, list[bytes]]:
+        """Drop the lines that `data` completes: how many, and the last `keep` of them.
+
+        Costs far less than `feed`, whatever the lines are.
+        """
         count = data.count(b"\n")
-        if count:
-            self._rest = data[data.rindex(b"\n") + 1 :][: self._limit + 1]
-        else:
-            self._rest = (self._rest + data)[: self._limit + 1]
-        return count
+        if count < keep:
+            return count, self.feed(data)
+        _skipped, *last, rest = data.rsplit(b"\n", keep)
+        self._rest = rest[: self._limit + 1]
+        return count, [self._cut(line) for line in last]
 
     def close(self) -> list[bytes]:
         """What stood after the last line end."""
@@ -136,30 +146,47 @@ class Output:
 
     def _read(self, stream: str, pipe: IO[bytes]) -> None:
         cutter = LineCutter(self._limits.line)
+        tail: deque[bytes] = deque(maxlen=TAIL)
         try:
             with pipe:
-                while self._ready(pipe) and (data := os.read(pipe.fileno(), CHUNK)):
-                    self._take(stream, cutter, data)
+                while data := self._next(pipe, stream, tail):
+                    self._take(stream, cutter, tail, data)
         finally:
-            self._offer(stream, cutter.close())
+            self._offer(stream, [*tail, *cutter.close()])
             with self._changed:
                 self._reading -= 1
                 self._changed.notify()
 
-    def _ready(self, pipe: IO[bytes]) -> bool:
-        """Wait until there is something to read; False: we were told to give up."""
-        if sys.platform == "win32":  # pipes cannot be polled there; daemon threads may stay
-            return True
+    def _next(self, pipe: IO[bytes], stream: str, tail: deque[bytes]) -> bytes:
+        """The next piece of output; empty at its end, or when we were told to give up.
+
+        Lets the tail of a flood go on once it is quiet.
+        """
+        if sys.platform == "win32":  # pipes cannot be polled there; the thread may stay
+            return os.read(pipe.fileno(), CHUNK)
         poll = select.poll()
         poll.register(pipe.fileno(), select.POLLIN)
         poll.register(self._wake_reader, select.POLLIN)
-        return all(fd != self._wake_reader for fd, _event in poll.poll())
+        ready = poll.poll(QUIET * 1000 if tail else None)
+        if not ready:
+            self._offer(stream, list(tail))
+            tail.clear()
+            ready = poll.poll()
+        if any(fd == self._wake_reader for fd, _event in ready):
+            return b""
+        return os.read(pipe.fileno(), CHUNK)
 
-    def _take(self, stream: str, cutter: LineCutter, data: bytes) -> None:
+    def _take(self, stream: str, cutter: LineCutter, tail: deque[bytes], data: bytes) -> None:
         if self._room():
-            self._offer(stream, cutter.feed(data))
+            lines = [*tail, *cutter.feed(data)]
+            tail.clear()
+            now, later = lines[: self._limits.waiting], lines[self._limits.waiting :]
+            self._offer(stream, now)
+            count, last = len(later), later[-TAIL:]
         else:
-            self._drop(cutter.skip(data))
+            count, last = cutter.skip(data, TAIL)
+        self._drop(count - len(last) + max(0, len(tail) + len(last) - TAIL))
+        tail.extend(last)
 
     def _room(self) -> bool:
         """Whether more lines may be queued now: within the bounds and the rate."""
@@ -174,15 +201,12 @@ class Output:
             )
 
     def _offer(self, stream: str, lines: list[bytes]) -> None:
-        if not lines:
-            return
-        with self._changed:
-            kept = lines[: self._limits.waiting]
-            self._queue.extend((stream, line) for line in kept)
-            self._queued_bytes += sum(map(len, kept))
-            self._budget -= len(kept)
-            self._changed.notify()
-        self._drop(len(lines) - len(kept))
+        if lines:
+            with self._changed:
+                self._queue.extend((stream, line) for line in lines)
+                self._queued_bytes += sum(map(len, lines))
+                self._budget -= len(lines)
+                self._changed.notify()
 
     def _drop(self, count: int) -> None:
         if count:
