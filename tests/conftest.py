@@ -7,6 +7,9 @@ from hypothesis import HealthCheck, settings
 
 from nexus_tray.paths import Paths, find
 
+# Registered once for all: imported by name, each module would have a server of its own.
+pytest_plugins = ["tests.opencode_lab.fixtures"]
+
 settings.register_profile(
     "short", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -77,6 +77,15 @@ def port_taken(port: int) -> Reason:
     )
 
 
+def unforeseen() -> Reason:
+    """A fault of ours: its traceback is in the log of Nexus Tray."""
+    return reason(
+        "unforeseen",
+        "Something unforeseen happened in Nexus Tray while it looked after OpenCode.",
+        cure="Please report it together with the log.",
+    )
+
+
 def wedged() -> Reason:
     """It has been silent for long although it computes: no longer believed to be busy."""
     return reason(

@@ -88,12 +88,15 @@ class Run:
     # starting
 
     def _launch(self) -> None:
+        failure: Failure | None = Failure(Cause.CRASH, faults.unforeseen())
         try:
-            program = self._plan.program()
+            self._spawn(self._plan.program())
+            failure = None
         except Problem as problem:
-            self._end(Failure(Cause.FATAL, problem.reason))
-            return
-        self._spawn(program)
+            failure = Failure(Cause.FATAL, problem.reason)
+        finally:  # whatever is raised goes on to the thread's hook, but the run has an end
+            if failure is not None:
+                self._end(failure)
 
     def _spawn(self, program: Path) -> None:
         if not self._plan.directory.is_dir():
@@ -158,7 +161,13 @@ class Run:
 
     def _probe(self) -> None:
         prober = self._prober
-        verdict = prober.check() if prober is not None else Verdict(faults.starting())
+        verdict = Verdict(faults.unforeseen())
+        try:
+            verdict = prober.check() if prober is not None else Verdict(faults.starting())
+        finally:  # an answer is promised, whatever is raised
+            self._judged(verdict)
+
+    def _judged(self, verdict: Verdict) -> None:
         if verdict.facts is not None:
             self._report(Observed(self._number, verdict.facts))
         if verdict.reason is None:
