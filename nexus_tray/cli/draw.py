@@ -1,0 +1,102 @@
+"""From values to lines for a terminal: the five hops, the services, log lines.
+
+Pure: a Snapshot, the time and a Paint in; lines out. All text that a program or a person
+elsewhere wrote is made inert first. Imports layer 1 only.
+"""
+
+from datetime import UTC, datetime
+
+from nexus_tray.cli.console import Paint
+from nexus_tray.inert import inert
+from nexus_tray.model import (
+    HopState,
+    LogLine,
+    Question,
+    Reason,
+    Service,
+    ServiceState,
+    Snapshot,
+)
+
+STATE = {
+    ServiceState.RUNNING: HopState.UP,
+    ServiceState.STARTING: HopState.BUSY,
+    ServiceState.STOPPING: HopState.BUSY,
+    ServiceState.DEGRADED: HopState.DOWN,
+    ServiceState.BACKOFF: HopState.DOWN,
+    ServiceState.FAILED: HopState.DOWN,
+    ServiceState.STOPPED: HopState.OFF,
+}
+
+TEXT_COLUMN = 26
+
+
+def status(snapshot: Snapshot, now: float, paint: Paint) -> list[str]:
+    """The whole picture: headline, path, address, services, and who waits for an answer."""
+    told: set[Reason] = set()
+    headline = f"{paint.mark(snapshot.state)} {paint.word(snapshot.state, snapshot.state.value)}"
+    lines = [f"{headline}  {inert(snapshot.headline)}", ""]
+    for hop in snapshot.path:
+        word = paint.word(hop.state, f"{hop.state.value:<8}")
+        lines.append(f"  {paint.mark(hop.state)} {hop.hop.value:<12} {word} {inert(hop.text)}")
+        lines += _reason(hop.reason, told, TEXT_COLUMN)
+    lines += ["", f"Address   {inert(snapshot.address or 'none')}", ""]
+    for service in snapshot.services:
+        lines += [_service(service, now, paint), *_reason(service.reason, told, TEXT_COLUMN)]
+    lines += _reason(snapshot.reason, told, 0)
+    if snapshot.activity is not None and snapshot.activity.questions:
+        lines += ["", "OpenCode waits for an answer"]
+        lines += [_question(question) for question in snapshot.activity.questions]
+    return lines
+
+
+def log_line(line: LogLine, paint: Paint) -> str:
+    """One log line in local time, one line whatever is in it."""
+    at = datetime.fromtimestamp(line.at, UTC).astimezone()
+    stamp = paint.ink(at.strftime("%Y-%m-%d %H:%M:%S"), "90")
+    return f"{stamp}  {inert(line.source):<10} {paint.level(line.level)} {inert(line.text)}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    left = max(0, round(seconds))
+    if left < 60:
+        return f"{left} s"
+    if left < 3600:
+        return f"{left // 60} min"
+    if left < 86400:
+        return f"{left // 3600} h {left % 3600 // 60} min"
+    return f"{left // 86400} d {left % 86400 // 3600} h"
+
+
+def _service(service: Service, now: float, paint: Paint) -> str:
+    state = STATE[service.state]
+    word = paint.word(state, f"{service.state.value:<8}")
+    parts = [f"for {span(now - service.since_at)}"]
+    if service.next_try_at is not None:
+        parts.append(f"next try in {span(service.next_try_at - now)}")
+    if service.restarts:
+        parts.append(f"restarted {service.restarts} {_times(service.restarts)}")
+    if service.facts.version:
+        parts.append(inert(service.facts.version))
+    if service.facts.address and service.state is ServiceState.RUNNING:
+        parts.append(inert(service.facts.address))
+    return f"  {paint.mark(state)} {inert(service.name):<12} {word} {', '.join(parts)}"
+
+
+def _times(number: int) -> str:
+    return "time" if number == 1 else "times"
+
+
+def _reason(reason: Reason | None, told: set[Reason], indent: int) -> list[str]:
+    """What, meaning and cure, each on a line of its own; the same reason only once."""
+    if reason is None or reason in told:
+        return []
+    told.add(reason)
+    parts = (reason.what, reason.meaning, reason.cure)
+    return [" " * indent + inert(part) for part in parts if part]
+
+
+def _question(question: Question) -> str:
+    text = question.detail or " ".join(part.text for part in question.parts)
+    return f"  {question.kind.value:<12} {inert(question.title)}: {inert(text)}"

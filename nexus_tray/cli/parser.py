@@ -1,0 +1,125 @@
+"""The command line as it is written: nouns, verbs, options, and which action each is.
+
+Owns the texts of --help. Pure; imports its own room only.
+"""
+
+import argparse
+from typing import Any
+
+from nexus_tray import __version__
+from nexus_tray.cli import actions, log_view
+from nexus_tray.cli.console import EXIT_HELP
+from nexus_tray.model import Level
+
+DESCRIPTION = "Keeps OpenCode running and makes it safely reachable through a Cloudflare tunnel."
+
+
+def build() -> argparse.ArgumentParser:
+    """The whole parser. Parsed options have `action`, or `run` is True for `run`."""
+    parser = argparse.ArgumentParser(
+        prog="nexus-tray", description=DESCRIPTION, epilog=EXIT_HELP, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"nexus-tray {__version__}")
+    nouns = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(nouns)
+    _verb(nouns, "status", actions.status, "show the path of a request, and what is wrong")
+    _add_services(nouns)
+    _add_logs(nouns)
+    _add_open(nouns)
+    _add_password(nouns)
+    _add_config(nouns)
+    _add_secret(nouns)
+    ending = _verb(nouns, "quit", actions.quit_program, "end the program in order")
+    ending.add_argument("--no-wait", action="store_true", help="do not wait until it has ended")
+    return parser
+
+
+def _verb(nouns: Any, name: str, action: Any, text: str) -> argparse.ArgumentParser:
+    """One command that speaks to the running instance."""
+    verb: argparse.ArgumentParser = nouns.add_parser(
+        name, help=text, description=_sentence(text), epilog=EXIT_HELP, allow_abbrev=False
+    )
+    verb.add_argument("--json", action="store_true", help="print JSON instead of words")
+    verb.set_defaults(action=action)
+    return verb
+
+
+def _group(nouns: Any, name: str, text: str) -> Any:
+    group = nouns.add_parser(name, help=text, description=_sentence(text), allow_abbrev=False)
+    return group.add_subparsers(metavar="VERB", required=True)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _add_run(nouns: Any) -> None:
+    text = "run the program here, until it is ended"
+    run = nouns.add_parser("run", help=text, description=_sentence(text), allow_abbrev=False)
+    run.add_argument("--headless", action="store_true", help="without a tray icon")
+    run.add_argument("--directory", metavar="D", default="", help="the folder OpenCode starts in")
+    run.set_defaults(action=None, json=False)
+
+
+def _add_services(nouns: Any) -> None:
+    for name, action, text, many in (
+        ("start", actions.start, "start services, now and after the next start", "*"),
+        ("stop", actions.stop, "stop services, now and after the next start", "*"),
+        ("restart", actions.restart, "end services' processes and start them again", "+"),
+    ):
+        verb = _verb(nouns, name, action, text)
+        every = "" if many == "+" else "; none: " + ("all but the gateway", "all")[name == "start"]
+        help_text = f"names as in status{every}"
+        verb.add_argument("services", metavar="SERVICE", nargs=many, help=help_text)
+
+
+def _add_logs(nouns: Any) -> None:
+    verb = _verb(nouns, "logs", log_view.logs, "print stored log lines; with --json one a line")
+    add = verb.add_argument
+    add("words", metavar="WORD", nargs="*", help="only lines in which all these words occur")
+    add("-f", "--follow", action="store_true", help="go on with new lines as they come")
+    add("-n", "--lines", metavar="N", type=_count, default=200, help="how many (default 200)")
+    add("--source", metavar="S", action="append", default=[], help="a service, or nexus-tray")
+    add("--level", choices=[level.value for level in Level], default="debug", help="at least")
+    add("--pattern", metavar="RE", default="", help="a regular expression")
+    add("--since", metavar="T", help="10m, 2h, 3d (ago), or 2026-11-30T18:00")
+    add("--until", metavar="T", help="as --since")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 10_000:
+        raise argparse.ArgumentTypeError("from 1 to 10000")
+    return number
+
+
+def _add_open(nouns: Any) -> None:
+    verb = _verb(nouns, "open", actions.open_door, "open OpenCode in this machine's browser")
+    verb.add_argument("path", metavar="PATH", nargs="?", default="/", help="a path of OpenCode's")
+    verb.add_argument("--print", action="store_true", help="print the one-time link instead")
+
+
+def _add_password(nouns: Any) -> None:
+    verbs = _group(nouns, "password", "the password for remote access")
+    text = "set it: asks twice on a terminal, else reads one line of standard input"
+    _verb(verbs, "set", actions.password_set, text)
+    _verb(verbs, "clear", actions.password_clear, "remove it; ends remote access at once")
+
+
+def _add_config(nouns: Any) -> None:
+    verbs = _group(nouns, "config", "the settings")
+    _verb(verbs, "list", actions.config_list, "print every setting")
+    get = _verb(verbs, "get", actions.config_get, "print one setting or section")
+    get.add_argument("key", metavar="KEY", help="such as opencode.directory")
+    put = _verb(verbs, "set", actions.config_set, "change one setting")
+    put.add_argument("key", metavar="KEY", help="such as tunnels.quick.enabled")
+    put.add_argument("value", metavar="VALUE", help="text as it is, or JSON: true, 8080, [...]")
+
+
+def _add_secret(nouns: Any) -> None:
+    verbs = _group(nouns, "secret", "provider keys that OpenCode gets; never printed")
+    put = _verb(verbs, "set", actions.secret_set, "store one: asks, or reads standard input")
+    put.add_argument("name", metavar="NAME", help="an environment variable's name")
+    drop = _verb(verbs, "unset", actions.secret_unset, "forget one")
+    drop.add_argument("name", metavar="NAME", help="as given to set")
+    _verb(verbs, "unlock", actions.secret_unlock, "open the encrypted file with its passphrase")
