@@ -11,8 +11,10 @@ password typed on another keyboard is the same bytes.
 """
 
 import asyncio
+import collections
 import functools
 import re
+import time
 import unicodedata
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -143,13 +145,24 @@ def _weak(what: str) -> Reason:
 class Passwords:
     """Argon2id with its thread and its queue. Close it when done.
 
-    The numbers are SECURITY.md's; tests that are not about them pass cheaper ones.
+    `waiting` counts verifications under way or queued. The numbers are SECURITY.md's;
+    tests that are not about them pass cheaper ones.
     """
 
     def __init__(self, memory_kib: int = 64 * 1024, passes: int = 3, lanes: int = 4) -> None:
         self._numbers = (memory_kib, passes, lanes)
         self._thread = ThreadPoolExecutor(1, "nexus-password")
-        self._waiting = 0
+        self._took: collections.deque[float] = collections.deque(maxlen=16)
+        self.waiting = 0
+
+    @property
+    def full(self) -> bool:
+        """One is verified and eight wait: `verify` would raise Crowded."""
+        return self.waiting > QUEUE
+
+    def slowest(self) -> float:
+        """The slowest of the last verifications, in seconds; 0 before the first."""
+        return max(self._took, default=0.0)
 
     @functools.cached_property
     def _hasher(self) -> "PasswordHasher":
@@ -171,9 +184,9 @@ class Passwords:
         A caller that gives up meanwhile leaves its place taken until its turn is over, so
         that leaving early buys nobody a longer queue.
         """
-        if self._waiting > QUEUE:
+        if self.full:
             raise Crowded
-        self._waiting += 1
+        self.waiting += 1
         loop = asyncio.get_running_loop()
         turn = loop.run_in_executor(self._thread, self._matches, hashed, password)
         turn.add_done_callback(self._leave)
@@ -193,13 +206,14 @@ class Passwords:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _leave(self, turn: "asyncio.Future[bool]") -> None:
-        self._waiting -= 1
+        self.waiting -= 1
         if not turn.cancelled():
             turn.exception()  # told to whoever waits; if nobody does, asyncio need not complain
 
     def _matches(self, hashed: str, password: str) -> bool:
         import argon2
 
+        began = time.perf_counter()
         try:
             return self._hasher.verify(hashed, normal(password))
         except argon2.exceptions.VerifyMismatchError:
@@ -214,3 +228,5 @@ class Passwords:
                     cure="Set the password again: nexus-tray password set.",
                 )
             ) from error
+        finally:
+            self._took.append(time.perf_counter() - began)

@@ -1,0 +1,86 @@
+// Keeps the home page as it is on the computer. The page works without it.
+// Asks every three seconds while it is seen; an unchanged page costs a 304. Only parts that
+// changed are replaced, and never a form that somebody has begun to fill in.
+
+const EVERY = 3000;
+const live = document.getElementById("live");
+const stale = document.getElementById("stale");
+let etag = "";
+let timer = 0;
+let asking = false;
+
+const begun = (form) =>
+  form.contains(document.activeElement) ||
+  [...form.querySelectorAll("input")].some(
+    (input) => input.checked !== input.defaultChecked || input.value !== input.defaultValue,
+  );
+
+// Put `fresh` in the place of `old`: children that have an id are matched by it.
+function replace(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.id !== "waiting") {
+    old.replaceWith(fresh);
+    return;
+  }
+  old.hidden = fresh.hidden;
+  const standing = new Map([...old.children].map((child) => [child.id, child]));
+  let place = old.firstElementChild;
+  for (const child of [...fresh.children]) {
+    const known = standing.get(child.id);
+    standing.delete(child.id);
+    const kept = known && (begun(known) || known.isEqualNode(child)) ? known : child;
+    if (known && known !== kept) {
+      if (place === known) place = known.nextElementSibling;
+      known.remove();
+    }
+    if (kept === place) place = place.nextElementSibling;
+    else old.insertBefore(kept, place);
+  }
+  for (const gone of standing.values()) gone.remove();
+}
+
+function draw(html) {
+  const at = live.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  const fresh = new DOMParser().parseFromString(html, "text/html").body;
+  for (const part of [...fresh.children]) {
+    const old = document.getElementById(part.id);
+    if (old && live.contains(old)) replace(old, document.adoptNode(part));
+  }
+  // a link that had the focus keeps it, or the keyboard begins again at the top each minute
+  if (at) live.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+}
+
+async function ask() {
+  if (asking || document.hidden) return;
+  asking = true;
+  try {
+    const headers = etag ? { "If-None-Match": etag } : {};
+    const signal = AbortSignal.timeout(10000);
+    const answer = await fetch("/_nexus/home-fragment", { headers, signal, cache: "no-store" });
+    if (answer.status === 401) {
+      location.reload(); // the session ended: the sign-in page follows
+      return;
+    }
+    if (answer.ok) {
+      etag = answer.headers.get("ETag") || "";
+      draw(await answer.text());
+    }
+    stale.hidden = answer.ok || answer.status === 304;
+  } catch {
+    stale.hidden = false; // no network, or the tunnel is down: said on the page
+  } finally {
+    asking = false;
+  }
+}
+
+function watch() {
+  clearInterval(timer);
+  if (document.hidden) return;
+  timer = setInterval(ask, EVERY);
+  ask();
+}
+
+document.addEventListener("visibilitychange", watch);
+addEventListener("pageshow", watch);
+addEventListener("online", ask);
+watch();
