@@ -162,4 +162,4 @@ class Upstream:
 
     host: str
     port: int
-    authorization: bytes
+    authorization: bytes = field(repr=False)  # secret: not for logs and tracebacks
