@@ -122,7 +122,7 @@ def _device(visited_at: float | None, now_at: float) -> PathHop:
     if visited_at is None:
         return PathHop(hop=Hop.DEVICE, state=HopState.UNKNOWN, text="no visit yet")
     return PathHop(
-        hop=Hop.DEVICE, state=HopState.UP, text=f"last seen {ago(now_at - visited_at)} ago"
+        hop=Hop.DEVICE, state=HopState.UP, text=f"last request {ago(now_at - visited_at)} ago"
     )
 
 

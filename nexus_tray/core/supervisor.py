@@ -128,7 +128,7 @@ class Supervisor:
         self._inbox.put(lambda: self._set_activity(activity))
 
     def set_visited(self, at: float) -> None:
-        """A signed-in device was served through a tunnel at this epoch time."""
+        """The last request through a tunnel came at this epoch time."""
         self._inbox.put(lambda: self._set_visited(at))
 
     def note(self, text: str, service: str = "", reason: Reason | None = None) -> None:
@@ -239,7 +239,8 @@ class Supervisor:
             self._activity, self._dirty = activity, True
 
     def _set_visited(self, at: float) -> None:
-        self._visited_at, self._dirty = at, True
+        if at != self._visited_at:
+            self._visited_at, self._dirty = at, True
 
     def _note(self, text: str, service: str, reason: Reason | None) -> None:
         self._journal.note(text, service, reason)

@@ -77,7 +77,7 @@ def test_headline(made: Snapshot, state: HopState, headline: str) -> None:
 def test_the_path_has_five_hops_in_order() -> None:
     hops = situation(S.RUNNING, S.RUNNING, S.RUNNING).path
     assert [hop.hop for hop in hops] == list(Hop)
-    assert hops[0].text == "last seen 20 s ago"
+    assert hops[0].text == "last request 20 s ago"
     assert hops[1].text == "2 connections over QUIC (fra01)"
 
 

@@ -1,0 +1,1 @@
+"""The composition root: it alone knows who is who."""

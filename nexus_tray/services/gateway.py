@@ -1,0 +1,136 @@
+"""The gateway as a service: the driver that the supervisor holds.
+
+The gateway is a thread of this process, so a run is one life of its listeners. Ready means
+that its local door answered a request over a real socket. The supervisor's thread calls;
+starting, probing and ending are done in short-lived threads.
+"""
+
+import http.client
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from nexus_tray.core.driver import Cause, Exited, Failure, Observed, Probed, Report
+from nexus_tray.gateway.server import Gateway
+from nexus_tray.model import Facts, Hop, Problem, Reason
+
+log = logging.getLogger(__name__)
+
+PROBE_PATH = "/_nexus/style.css"
+"""Answered to anybody, by the gateway alone."""
+
+PROBE_LIMIT = 5.0
+
+DEAF = Reason(
+    code="gateway-deaf",
+    hop=Hop.GATEWAY,
+    what="The gateway does not answer.",
+    meaning="Nothing passes to OpenCode while it does not.",
+    cure="It is restarted; if that happens again, see the logs.",
+)
+
+
+class GatewayDriver:
+    """Implements `core.driver.Driver`. `gateway` is started and closed once per run.
+
+    `check` is called before each start and raises Problem when the gateway must not open
+    (sign-in cannot be read): then it stays shut, and says why. `on_visit` hears when the
+    last request came through a tunnel (epoch seconds), with each probe.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        check: Callable[[], None],
+        on_visit: Callable[[float], None],
+    ) -> None:
+        self._gateway = gateway
+        self._check = check
+        self._on_visit = on_visit
+        self._lock = threading.Lock()
+        self._run = 0
+        self._report: Report | None = None
+
+    def start(self, run: int, report: Report, /) -> None:
+        """Begin run number `run`."""
+        with self._lock:
+            self._run, self._report = run, report
+        self._thread(lambda: self._open(run, report), "open")
+
+    def probe(self, run: int, /) -> None:
+        """Ask the local door over its socket."""
+        report = self._report
+        if report is not None and run == self._run:
+            self._thread(lambda: self._ask(run, report), "probe")
+
+    def stop(self, run: int, /) -> None:
+        """End the run: listeners, then connections."""
+        with self._lock:
+            report = self._report
+            if run != self._run or report is None:
+                return
+            self._report = None  # so that it ends once
+        self._thread(lambda: self._close(run, report), "close")
+
+    def kill(self, run: int, /) -> None:
+        """A thread cannot be killed: ask again to end."""
+        self.stop(run)
+
+    def _open(self, run: int, report: Report) -> None:
+        try:
+            self._check()
+            self._gateway.start()
+        except Problem as problem:
+            report(Exited(run, Failure(Cause.FATAL, problem.reason)))
+            return
+        except Exception as error:
+            log.exception("the gateway could not start")
+            report(Exited(run, Failure(Cause.CRASH, _unexpected(error))))
+            return
+        report(Observed(run, Facts(address=self._gateway.local_address)))
+
+    def _ask(self, run: int, report: Report) -> None:
+        began = time.monotonic()
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self._gateway.local_port, timeout=PROBE_LIMIT
+        )
+        try:
+            connection.request("GET", PROBE_PATH)
+            ready = connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            ready = False
+        finally:
+            connection.close()
+        if ready:
+            took = (time.monotonic() - began) * 1000
+            report(Observed(run, Facts(latency_ms=round(took, 1))))
+            self._tell_visits()
+        report(Probed(run, None if ready else DEAF))
+
+    def _close(self, run: int, report: Report) -> None:
+        try:
+            self._gateway.close()
+        except Exception:
+            log.exception("the gateway did not close in order")
+        report(Exited(run))
+
+    def _tell_visits(self) -> None:
+        doors = self._gateway.counters().doors
+        times = [d.last_at for name, d in doors.items() if name != "local" and d.last_at]
+        if times:
+            self._on_visit(max(times))
+
+    @staticmethod
+    def _thread(work: Callable[[], None], what: str) -> None:
+        threading.Thread(target=work, name=f"gateway {what}", daemon=True).start()
+
+
+def _unexpected(error: Exception) -> Reason:
+    return Reason(
+        code="gateway-failed",
+        hop=Hop.GATEWAY,
+        what=f"The gateway could not start: {error}.",
+        meaning="Nothing is reachable from outside.",
+        cure="It is tried again; see the logs.",
+    )
