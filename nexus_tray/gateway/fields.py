@@ -48,6 +48,9 @@ FORWARDING_PREFIXES = (b"cf-", b"x-forwarded-")
 
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
+UPGRADE = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
+"""What makes a request or a 101 a WebSocket handshake, written anew."""
+
 _NEVER_NAMED = frozenset((b"close", b"keep-alive", b"upgrade", b"host", b"origin"))
 """Options that name no field, and fields that Connection cannot take away from our rules."""
 
@@ -136,7 +139,7 @@ def to_upstream(request: Request, authorization: bytes) -> list[tuple[bytes, byt
         kept.append((b"cookie", b"; ".join(cookies)))
     kept.append((b"authorization", authorization))
     if request.websocket:
-        kept += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+        kept += UPGRADE
     return kept
 
 

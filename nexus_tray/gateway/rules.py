@@ -111,7 +111,7 @@ def refuse_expectation(head: RequestHead) -> None:
 def refuse_upgrade_with_body(head: RequestHead) -> None:
     """A WebSocket handshake with a body leaves it open where the frames begin (WebSocket
     smuggling)."""
-    if fields.asks_websocket(head) and request_body(head).done is False:
+    if fields.asks_websocket(head) and declared_length(head) != 0:
         raise Refused(400, "A WebSocket handshake must not have a body.")
 
 
@@ -129,12 +129,18 @@ REFUSALS = (
 )
 
 
-def request_body(head: RequestHead) -> Body:
-    """The decoder for a request's body, after the refusals (RFC 9112, 6.3)."""
+def declared_length(head: RequestHead) -> int | None:
+    """The length of a request's body, after the refusals; None: chunked (RFC 9112, 6.3)."""
     if fields.values(head.headers, b"transfer-encoding"):
-        return ChunkedBody()
+        return None
     lengths = fields.values(head.headers, b"content-length")
-    return LengthBody(int(lengths[0]) if lengths else 0)
+    return int(lengths[0]) if lengths else 0
+
+
+def request_body(head: RequestHead) -> Body:
+    """The decoder for a request's body, after the refusals."""
+    length = declared_length(head)
+    return ChunkedBody() if length is None else LengthBody(length)
 
 
 def judge_request(head: RequestHead) -> Body:

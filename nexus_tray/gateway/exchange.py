@@ -1,0 +1,241 @@
+"""One request on its way to OpenCode and its answer on the way back.
+
+Owns the join of a visitor's connection and an upstream connection for one exchange: what is
+sent up and down, the single retry, the shaper, the raw tunnel after 101. Knows no socket.
+May import `gateway.*` below the relay. Runs on the gateway's event loop.
+"""
+
+from typing import Protocol
+
+from nexus_tray.gateway import fields, heads
+from nexus_tray.gateway.answers import phrase
+from nexus_tray.gateway.bodies import LAST_CHUNK, chunk
+from nexus_tray.gateway.heads import ResponseHead
+from nexus_tray.gateway.http import Headers, Principal, Request, Shape, Shaper
+from nexus_tray.gateway.pool import UpstreamPool
+from nexus_tray.gateway.upstream import UpstreamConnection
+
+IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+
+
+class Client(Protocol):
+    """What a visitor's connection is to its exchange."""
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the visitor."""
+
+    def hold_upload(self, held: bool) -> None:
+        """Stop or resume reading from the visitor."""
+
+    def became_raw(self) -> None:
+        """The answer was 101: from now on no byte is HTTP."""
+
+    def exchange_over(self, *, keep: bool) -> None:
+        """The answer is complete. `keep`: another request may follow."""
+
+    def exchange_failed(self, *, begun: bool) -> None:
+        """There is no (whole) answer. `begun`: a part of it has been sent."""
+
+
+class Exchange:
+    """A request that is forwarded. The client feeds `upload`, ends with `upload_end`, and
+    calls `flush` when all bytes of one read are told: head and first body go in one write.
+
+    `length` is that of the request's body (None: chunked). `begun`: a part of the answer has
+    gone to the visitor, so that no other can."""
+
+    def __init__(
+        self,
+        client: Client,
+        request: Request,
+        principal: Principal,
+        pool: UpstreamPool,
+        shape: Shape,
+        *,
+        length: int | None,
+        minor: int,
+        keep: bool,
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._principal = principal
+        self._pool = pool
+        self._shape = shape
+        self._length = length
+        self._minor = minor
+        self._keep = keep and not request.websocket
+        self._up: list[bytes] = []
+        self._down: list[bytes] = []
+        self._uploaded = False
+        self.begun = False
+        self._chunked = False
+        self._bodiless = False
+        self._shaper: Shaper | None = None
+        self._over = False
+        self._raw = False
+        self._download_held = False
+        self._connection: UpstreamConnection | None = None
+
+    def start(self) -> None:
+        """Take a connection. The pool must have a target."""
+        self._take(fresh=False)
+
+    def _take(self, *, fresh: bool) -> None:
+        self._connection = self._pool.take(self._principal.id, fresh=fresh)
+        self._connection.begin(self, self._request.method, websocket=self._request.websocket)
+        self._connection.hold(held=self._download_held)
+        self._up.insert(0, self._head(self._connection))
+        if not self._connection.connected:
+            self._client.hold_upload(held=True)
+
+    def _head(self, connection: UpstreamConnection) -> bytes:
+        lines = fields.to_upstream(self._request, connection.target.authorization)
+        if self._length is None:
+            lines.append((b"transfer-encoding", b"chunked"))
+        elif self._length or self._request.method not in ("GET", "HEAD", "OPTIONS"):
+            lines.append((b"content-length", b"%d" % self._length))
+        method, target = self._request.method.encode("ascii"), self._request.target
+        return heads.write_request(method, target.encode("ascii"), lines)
+
+    # from the visitor
+
+    def upload(self, data: bytes) -> None:
+        """Payload of the request's body, or raw bytes after 101."""
+        chunked = self._length is None and not self._raw
+        self._up.append(chunk(data) if chunked else data)
+
+    def upload_end(self) -> None:
+        """The request is complete."""
+        self._uploaded = True
+        if self._length is None:
+            self._up.append(LAST_CHUNK)
+
+    def hold_download(self, *, held: bool) -> None:
+        """The visitor is slow, or has caught up."""
+        self._download_held = held
+        if self._connection is not None:
+            self._connection.hold(held=held)
+
+    def abandon(self) -> None:
+        """The visitor is gone, or may not go on."""
+        self._over = True
+        self._up.clear()
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        connection.leave()
+        if self._raw:  # a last frame may be under way
+            connection.close()
+        else:
+            connection.abort()
+
+    # from upstream
+
+    def connected(self) -> None:
+        """Send what waits."""
+        self.hold_download(held=self._download_held)
+        self._client.hold_upload(held=False)
+        self.flush()
+
+    def hold_upload(self, held: bool) -> None:
+        """OpenCode is slow."""
+        self._client.hold_upload(held=held)
+
+    def head(self, head: ResponseHead) -> None:
+        """Write the visitor's head: framing anew, fields filtered and shaped."""
+        self.begun = True
+        lines = fields.to_visitor(head.headers)
+        if head.status == 101:
+            self._raw = True
+            lines += fields.UPGRADE
+        else:
+            lines = self._frame(head, lines)
+        self._down.append(heads.write_response(head.status, phrase(head.status), lines))
+        if self._raw:
+            self.flush()
+            self._client.became_raw()
+
+    def _frame(
+        self, head: ResponseHead, lines: list[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        lengths = [(b"content-length", value) for value in _lengths(head)]
+        self._bodiless = self._request.method == "HEAD" or head.status in (204, 304)
+        self._shaper = self._shape(self._request, head.status, tuple(lines + lengths))
+        if self._shaper is not None:
+            lines, lengths = self._shaper.head(head.status, lines), []
+            _check(lines)
+        if lengths:
+            lines = lines + lengths
+        elif not self._bodiless:
+            self._chunked = self._minor == 1
+            if self._chunked:
+                lines = [*lines, (b"transfer-encoding", b"chunked")]
+            else:
+                self._keep = False
+        if not self._keep:
+            lines = [*lines, (b"connection", b"close")]
+        return lines
+
+    def data(self, data: bytes) -> None:
+        """Payload of the answer, through the shaper; after 101 as it is."""
+        if self._shaper is not None and not self._raw:
+            data = self._shaper.feed(data)
+        self._down.append(chunk(data) if self._chunked else data)
+
+    def end(self) -> None:
+        """The answer is complete; an upload that is not ends both connections."""
+        if self._shaper is not None and not self._bodiless:
+            tail = self._shaper.finish()
+            self._down.append(chunk(tail) if self._chunked else tail)
+        if self._chunked:
+            self._down.append(LAST_CHUNK)
+        self.flush()
+        self._over = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if self._uploaded:
+                self._pool.give(self._principal.id, connection)
+            else:
+                connection.abort()
+        self._client.exchange_over(keep=self._keep and self._uploaded)
+
+    def flush(self) -> None:
+        """Write what has gathered, each way in one piece."""
+        if self._down:
+            data = b"".join(self._down)
+            self._down.clear()
+            if data:
+                self._client.send(data)
+        connection = self._connection
+        if self._up and connection is not None and connection.connected:
+            data = b"".join(self._up)
+            self._up.clear()
+            connection.write(data)
+
+    def lost(self) -> None:
+        """Once more on a new connection, if the old one was stale: reused, not a byte of an
+        answer, nothing but a head sent, and harmless if done twice (RFC 9110, 9.2.2)."""
+        connection, self._connection = self._connection, None
+        if self._over or connection is None:
+            return
+        stale = connection.reused and not connection.answered
+        once_more = self._length == 0 and self._request.method in IDEMPOTENT
+        if stale and once_more and self._pool.target is not None:
+            self._up.clear()
+            self._take(fresh=True)
+            return
+        self._over = True
+        self._down.clear()
+        self._client.exchange_failed(begun=self.begun)
+
+
+def _lengths(head: ResponseHead) -> list[bytes]:
+    return [] if head.status == 204 else fields.values(head.headers, b"content-length")
+
+
+def _check(lines: list[tuple[bytes, bytes]] | Headers) -> None:
+    for name, value in lines:
+        if not heads.safe_field(name, value):
+            raise ValueError(f"a shaper made a field that cannot be sent: {name!r}")
+        if name in fields.FRAMING or name in fields.HOP_BY_HOP:
+            raise ValueError(f"a shaper made a field that is the relay's: {name!r}")

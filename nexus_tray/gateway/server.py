@@ -1,0 +1,242 @@
+"""The gateway as the rest of the program holds it: one thread, one event loop, two listeners.
+
+Owns the thread and its life. All public methods may be called from any thread, before the
+start and after the end too; they act on the loop's own thread. May import `gateway.*`.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from socket import socket
+from typing import TypeVar
+
+from nexus_tray.gateway import doors
+from nexus_tray.gateway.bounds import Bounds, Counters
+from nexus_tray.gateway.http import Door, DoorKind, Shape, Site, Upstream
+from nexus_tray.gateway.relay import Relay
+from nexus_tray.gateway.visitor import VisitorConnection
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds within which the loop must have begun, ended, or carried out a call."""
+
+Result = TypeVar("Result")
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where it is to be had (not on Windows), else asyncio's own: a quarter slower."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+class Gateway:
+    """The only door (DESIGN.md "The gateway").
+
+    `socket_path`: the tunnels' Unix socket (Windows, or None: a loopback port instead).
+    `local_port`: the local door's (0: any, kept from then on). Without an upstream every
+    signed-in request is answered 503; without an open door no tunnel is admitted.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        shape: Shape,
+        socket_path: Path | None,
+        local_port: int = 0,
+        bounds: Bounds | None = None,
+        loop: Callable[[], asyncio.AbstractEventLoop] = new_loop,
+    ) -> None:
+        self._relay = Relay(site, shape, bounds or Bounds())
+        self._tunnels = doors.TunnelEntrance()
+        self._socket_path = socket_path if sys.platform != "win32" else None
+        self._local_port = local_port
+        self._tunnel_port = 0
+        self._new_loop = loop
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+
+    @property
+    def running(self) -> bool:
+        """The listeners stand and the loop runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def local_port(self) -> int:
+        """The local door's port on 127.0.0.1; 0 before the first start, if any would do."""
+        return self._local_port
+
+    @property
+    def local_address(self) -> str:
+        """Where this machine's browser finds the local door."""
+        return f"http://127.0.0.1:{self._local_port}"
+
+    @property
+    def tunnel_service(self) -> str:
+        """What stands as `service` in cloudflared's ingress rules."""
+        if self._socket_path is not None:
+            return f"unix:{self._socket_path}"
+        return f"http://127.0.0.1:{self._tunnel_port}"
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """Where OpenCode listens now, as last told."""
+        return self._relay.pool.target
+
+    def start(self) -> None:
+        """Open the listeners and begin. Raises Problem when one cannot be opened; then nothing
+        is left open. A gateway that runs is left alone."""
+        if self.running:
+            return
+        listeners = self._listen()
+        begun: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._main, args=(listeners, begun), name="gateway", daemon=True
+        )
+        self._thread.start()
+        begun.result(PATIENCE)
+
+    def close(self) -> None:
+        """Stop listening, end every connection, end the thread. Idempotent."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._post(self._ask_to_stop)
+        thread.join(PATIENCE)
+        if thread.is_alive():
+            log.error("the gateway's thread did not end in %s s", PATIENCE)
+
+    def set_upstream(self, upstream: Upstream | None) -> None:
+        """OpenCode listens there now; None: nowhere. Running exchanges are left to end."""
+        self._call(lambda: self._relay.pool.aim(upstream))
+
+    def open_door(self, name: str, secret: str, holds_events: bool) -> None:
+        """Admit the tunnel of that name by its secret (at least 128 bits). In force on return."""
+        door = Door(DoorKind.TUNNEL, name, holds_events=holds_events)
+        self._call(lambda: self._tunnels.open(door, secret))
+
+    def close_door(self, name: str) -> None:
+        """Admit nothing through that tunnel any more, and end what came through it."""
+
+        def close() -> None:
+            self._tunnels.close(name)
+            self._relay.cut_door(name)
+
+        self._call(close)
+
+    def channel_proved(self, name: str) -> bool:
+        """A request came with this door's present secret: cloudflared adds the tag."""
+        return name in self._tunnels.proved
+
+    def cut(self, principal_id: str) -> None:
+        """End this session's exchanges and streams at once. Does not wait."""
+        self._post(lambda: self._relay.cut(principal_id))
+
+    def counters(self) -> Counters:
+        """What was measured until now."""
+        return self._call(self._relay.counters)
+
+    # the thread
+
+    def _listen(self) -> list[tuple[socket, doors.Entrance]]:
+        local = doors.listen_loopback(self._local_port)
+        self._local_port = local.getsockname()[1]
+        try:
+            if self._socket_path is not None:
+                tunnels = doors.listen_unix(self._socket_path)
+            else:
+                tunnels = doors.listen_loopback(self._tunnel_port)
+                self._tunnel_port = tunnels.getsockname()[1]
+        except BaseException:
+            local.close()
+            raise
+        return [(local, doors.LocalEntrance(self._local_port)), (tunnels, self._tunnels)]
+
+    def _main(self, listeners: list[tuple[socket, doors.Entrance]], begun: Future[None]) -> None:
+        loop = self._new_loop()
+        try:
+            loop.run_until_complete(self._serve(loop, listeners, begun))
+        except Exception as error:
+            if begun.done():
+                log.exception("the gateway's loop failed")
+            else:
+                begun.set_exception(error)
+        finally:
+            self._loop = None
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+            for listener, _ in listeners:
+                listener.close()
+            if self._socket_path is not None:
+                self._socket_path.unlink(missing_ok=True)
+
+    async def _serve(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listeners: list[tuple[socket, doors.Entrance]],
+        begun: Future[None],
+    ) -> None:
+        self._stop = asyncio.Event()
+        self._loop = loop
+        servers = [
+            await self._serve_one(loop, listener, entrance) for listener, entrance in listeners
+        ]
+        sweeping = loop.create_task(self._relay.sweep_for_ever())
+        begun.set_result(None)
+        try:
+            await self._stop.wait()
+        finally:
+            for server in servers:
+                server.close()
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+            await self._relay.close()
+
+    async def _serve_one(
+        self, loop: asyncio.AbstractEventLoop, listener: socket, entrance: doors.Entrance
+    ) -> asyncio.Server:
+        def visitor() -> VisitorConnection:
+            return VisitorConnection(self._relay, entrance)
+
+        if listener.family.name == "AF_UNIX":
+            return await loop.create_unix_server(visitor, sock=listener)
+        return await loop.create_server(visitor, sock=listener)
+
+    def _ask_to_stop(self) -> None:
+        if self._stop is not None:
+            self._stop.set()
+
+    def _post(self, act: Callable[[], None]) -> None:
+        """Have it done on the loop; without one, now: then nobody else touches the state."""
+        loop = self._loop
+        if loop is None:
+            act()
+            return
+        try:
+            loop.call_soon_threadsafe(act)
+        except RuntimeError:  # the loop has just closed
+            act()
+
+    def _call(self, act: Callable[[], Result]) -> Result:
+        """As `_post`, and wait for the result."""
+        thread = self._thread
+        if self._loop is None or thread is None or thread is threading.current_thread():
+            return act()
+        done: Future[Result] = Future()
+
+        def carry_out() -> None:
+            try:
+                done.set_result(act())
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                done.set_exception(error)
+
+        self._post(carry_out)
+        return done.result(PATIENCE)

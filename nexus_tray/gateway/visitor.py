@@ -1,0 +1,309 @@
+"""A visitor's requests: asks the rules, the door and the site, in that order, and answers.
+
+Owns the order of judgement: framing, rules, door, local copies, our own paths, session,
+Origin, OpenCode. May import `gateway.*` below the server. Runs on the gateway's event loop.
+
+A visitor without a session is answered and the connection closed: nothing of his reaches
+OpenCode, and nothing he sent after it is ever read as a request (SECURITY.md 2).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from nexus_tray.gateway import answers, fields, rules
+from nexus_tray.gateway.channel import SocketChannel
+from nexus_tray.gateway.doors import Entrance
+from nexus_tray.gateway.exchange import Exchange
+from nexus_tray.gateway.framing import End, Reader
+from nexus_tray.gateway.heads import Refused, RequestHead, parse_request
+from nexus_tray.gateway.http import PREFIX, Channel, Principal, Request, Response
+from nexus_tray.gateway.relay import Relay
+from nexus_tray.gateway.wire import State, Wire
+
+log = logging.getLogger(__name__)
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class VisitorConnection(Wire):
+    """One connection from a visitor (or from cloudflared, which mixes many)."""
+
+    def __init__(self, relay: Relay, entrance: Entrance) -> None:
+        super().__init__(relay)
+        self._entrance = entrance
+        self._reader = Reader(parse_request, rules.judge_request)
+        self._request: Request | None = None
+        self._minor = 1
+        self._keep = True
+        self._expects = False
+        self._body = bytearray()
+        self._limit = 0
+        self._exchange: Exchange | None = None
+        self._channel: SocketChannel | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._pumping = False
+
+    # requests
+
+    def _pump(self) -> None:
+        """A loop, not recursion: a thousand pipelined requests that are answered at once must
+        not become a thousand frames."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._listening() and (event := self._reader.next()) is not None:
+                self._handle(event)
+            if self._exchange is not None:
+                self._exchange.flush()
+        except Refused as refusal:
+            self._refuse(refusal)
+        except Exception:
+            log.exception("a request could not be handled")
+            self._give_up(answers.broken())
+        finally:
+            self._pumping = False
+        self._regulate()
+
+    def _listening(self) -> bool:
+        """Not after the last answer; and no new request while answers pile up unread."""
+        if self._state is State.HEAD:
+            return self._write_by is None
+        return self._state in (State.OWN_BODY, State.FORWARD)
+
+    def _handle(self, event: RequestHead | bytes | End) -> None:
+        if isinstance(event, RequestHead):
+            self._relay.tally.requests += 1
+            self._on_head(event)
+        elif isinstance(event, bytes):
+            self._on_body(event)
+        elif self._exchange is not None:
+            self._exchange.upload_end()
+        elif self._request is not None:
+            self._state = State.OWN
+            self._expect_within(None)
+            whole = replace(self._request, body=bytes(self._body))
+            self._task = self._relay.spawn(self._respond(whole, self.principal))
+
+    def _on_head(self, head: RequestHead) -> None:
+        self._minor = head.minor
+        self._keep = fields.stays_open(head.minor, head.headers)
+        self._expects = head.minor == 1 and bool(fields.values(head.headers, b"expect"))
+        visitor = self._entrance.admit(head)
+        self.door = visitor.door.name
+        self._relay.tally.admit(visitor.door.name, self._relay.wall())
+        path, _, query = head.target.decode("ascii").partition("?")
+        websocket = fields.asks_websocket(head)
+        headers = fields.end_to_end(head.headers)
+        if websocket:
+            headers += fields.UPGRADE
+        method = head.method.decode("ascii")
+        request = Request(method, path, query, headers, visitor, websocket=websocket)
+        self._request = request
+        copy = self._relay.site.local_copy(request) if method in ("GET", "HEAD") else None
+        if copy is not None:
+            self._answer(copy, keep=False)
+        elif path.startswith(PREFIX):
+            self._on_own(request, rules.declared_length(head))
+        else:
+            self._on_forward(request, rules.declared_length(head))
+
+    def _on_own(self, request: Request, length: int | None) -> None:
+        rules.refuse_origin(request, ours=True)
+        site = self._relay.site
+        self.principal = site.authenticate(request)
+        if request.websocket:
+            self._on_own_websocket(request)
+            return
+        self._welcome_body(length, site.body_limit(request))
+        self._body.clear()
+        self._state = State.OWN_BODY
+        self._expect_within(self._relay.bounds.own_body)
+
+    def _on_forward(self, request: Request, length: int | None) -> None:
+        relay = self._relay
+        self.principal = principal = relay.site.authenticate(request)
+        if principal is None:
+            relay.tally.refuse(401)
+            self._answer(relay.site.stranger(request), keep=False)
+            return
+        rules.refuse_origin(request, ours=False)
+        if relay.pool.target is None:
+            relay.tally.failed += 1
+            self._answer(answers.opencode_is_off(request), keep=self._keep)
+            return
+        self._welcome_body(length, relay.bounds.upload)
+        relay.tally.forwarded += 1
+        self._state = State.FORWARD
+        self._exchange = Exchange(
+            self,
+            request,
+            principal,
+            relay.pool,
+            relay.shape,
+            length=length,
+            minor=self._minor,
+            keep=self._keep,
+        )
+        self._exchange.start()
+
+    def _welcome_body(self, length: int | None, limit: int) -> None:
+        """Bound the body. The Expect is answered by us, now that we mean to read it (RFC 9110,
+        10.1.1), unless the body comes anyway."""
+        if length is not None and length > limit:
+            raise Refused(413, "The body is too large.")
+        self._limit = limit
+        if self._expects and not self._reader.whole and self._reader.pending == 0:
+            self.send(CONTINUE)
+
+    def _on_body(self, data: bytes) -> None:
+        self._limit -= len(data)
+        if self._limit < 0:
+            raise Refused(413, "The body is too large.")
+        if self._exchange is not None:
+            self._exchange.upload(data)
+        else:
+            self._body += data
+
+    # answers of ours
+
+    async def _respond(self, request: Request, principal: Principal | None) -> None:
+        try:
+            response = await self._relay.site.respond(request, principal)
+            if self._state is State.OWN:
+                self._answer(response, keep=self._keep and principal is not None)
+        except Exception:
+            log.exception("an answer of the site's could not be made")
+            if self._state is State.OWN:
+                self._give_up(answers.broken())
+
+    def _refuse(self, refusal: Refused) -> None:
+        self._relay.tally.refuse(refusal.status)
+        self._give_up(answers.plain(refusal.status, refusal.why))
+
+    def _give_up(self, response: Response) -> None:
+        """Answer, if no answer has begun, and close."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abandon()
+        if self._state is State.CLOSED:
+            return
+        if exchange is not None and exchange.begun:
+            self._transport.abort()
+        else:
+            self._answer(response, keep=False)
+
+    def _answer(self, response: Response, *, keep: bool) -> None:
+        """Write an answer of ours; then the next request, or the end. A body that was not
+        read to its end always ends the connection."""
+        keep = keep and not response.close and self._reader.whole
+        method = self._request.method if self._request is not None else "GET"
+        self.send(answers.render(response, method=method, keep=keep))
+        if keep:
+            self._next_request()
+        else:
+            self._linger()
+
+    def _next_request(self) -> None:
+        self._reader.restart()
+        self._state = State.HEAD
+        self.principal = None
+        self._request = None
+        bounds = self._relay.bounds
+        self._expect_within(bounds.idle if self._reader.between else bounds.head)
+        self._pump()
+
+    # WebSockets of ours
+
+    def _on_own_websocket(self, request: Request) -> None:
+        accepted = self._relay.site.websocket(request, self.principal)
+        if isinstance(accepted, Response):
+            self._answer(accepted, keep=False)
+            return
+        self._state = State.CHANNEL
+        self._expect_within(None)
+        self._channel = SocketChannel(
+            self.send, self._transport.close, self.hold_upload, self._relay.bounds.buffer
+        )
+        self._channel.feed(self._reader.take_rest())
+        self._task = self._relay.spawn(self._stream(accepted, self._channel))
+
+    async def _stream(
+        self, handler: Callable[[Channel], Awaitable[None]], channel: SocketChannel
+    ) -> None:
+        try:
+            await handler(channel)
+        except ConnectionResetError:
+            log.debug("a visitor left a stream")
+        except Exception:
+            log.exception("a stream of the site's failed")
+        finally:
+            self._transport.close()
+
+    # from the exchange
+
+    def became_raw(self) -> None:
+        """101: what the visitor sent meanwhile is no HTTP either."""
+        self._state = State.RAW
+        self._expect_within(None)
+        if self._exchange is not None:
+            self._raw(self._reader.take_rest())
+
+    def exchange_over(self, *, keep: bool) -> None:
+        """The answer is complete."""
+        self._exchange = None
+        self._held = False
+        if self._state is State.CLOSED:
+            return
+        if keep and self._reader.whole:
+            self._next_request()
+        else:
+            self._linger()
+
+    def exchange_failed(self, *, begun: bool) -> None:
+        """No answer: a page of ours. Half an answer: the visitor must see that it is torn."""
+        self._exchange = None
+        self._held = False
+        if self._state is State.CLOSED:
+            return
+        if self._state is State.RAW:
+            self._transport.close()
+            return
+        self._relay.tally.failed += 1
+        if not begun and self._request is not None:
+            self._answer(answers.opencode_failed(self._request), keep=self._keep)
+        elif self._minor == 1:
+            self._transport.close()
+        else:  # the end of the connection would be the end of the body
+            self._transport.abort()
+
+    # from the wire
+
+    def _raw(self, data: bytes) -> None:
+        if self._channel is not None:
+            self._channel.feed(data)
+        elif self._exchange is not None:
+            self._exchange.upload(data)
+            self._exchange.flush()
+
+    def _blocked(self, *, blocked: bool) -> None:
+        if self._exchange is not None:
+            self._exchange.hold_download(held=blocked)
+        elif self._channel is not None:
+            self._channel.block(blocked=blocked)
+        elif not blocked:
+            self._pump()
+
+    def _late(self) -> None:
+        self._refuse(Refused(408, "The request did not come in time."))
+
+    def _gone(self) -> None:
+        if self._exchange is not None:
+            self._exchange.abandon()
+            self._exchange = None
+        if self._channel is not None:
+            self._channel.end()
+            if self._task is not None:
+                self._task.cancel()
