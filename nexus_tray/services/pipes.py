@@ -71,9 +71,9 @@ class LineCutter:
         Costs far less than `feed`, whatever the lines are.
         """
         count = data.count(b"\n")
-        if count < keep:
+        if count <= keep:
             return count, self.feed(data)
-        _skipped, *last, rest = data.rsplit(b"\n", keep)
+        _skipped, *last, rest = data.rsplit(b"\n", keep + 1)
         self._rest = rest[: self._limit + 1]
         return count, [self._cut(line) for line in last]
 

@@ -23,7 +23,7 @@ ALREADY_RUNNING = Reason(
 
 
 class Instance:
-    """The hold on being the only one; `release` gives it up."""
+    """The hold on being the only one: keep it. `release`, or losing it, gives it up."""
 
     def __init__(self, lock: filelock.BaseFileLock) -> None:
         self._lock = lock

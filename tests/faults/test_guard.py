@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -94,8 +95,10 @@ def test_kill_9_of_the_program_leaves_nothing_and_it_starts_again(run: Run) -> N
     guarded = run("leave")
     first = guarded.left()
     assert len(alive(first)) == 4
+    port = int((guarded.folder / "port").read_text())
     os.kill(guarded.started(), signal.SIGKILL)
     assert until(lambda: not alive(first), "nothing is left", 5.0) < 5.0
+    socket.create_server(("127.0.0.1", port)).close()
     guarded.started(2)
     until(lambda: sum(note.startswith("left ") for note in guarded.notes()) == 2, "it works again")
     second = guarded.left()
@@ -221,6 +224,20 @@ def test_the_guard_is_small(run: Run) -> None:
     rollup = Path(f"/proc/{guarded.process.pid}/smaps_rollup").read_text()
     private = sum(int(line.split()[1]) for line in rollup.splitlines() if "Private_" in line)
     assert private < 6 * 1024, f"{private} kB"
+
+
+def test_a_second_instance_ends_and_touches_nothing(run: Run) -> None:
+    """SECURITY 26. And after a kill -9 the lock is free for the new start."""
+    first = run("alone")
+    until(lambda: first.notes()[-1:] == ["alone"], "it is the only one")
+    pid = first.started()
+    second = run("alone")
+    assert second.ended() == (guard.ALREADY_RUNNING, "")
+    assert second.notes()[-1] == "refused already-running"
+    assert first.process.poll() is None
+    assert process_tree.identify(pid) is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: first.notes()[-1:] == ["alone"], "the new start is the only one")
 
 
 def test_a_program_that_is_not_there_is_an_error_and_no_loop() -> None:
