@@ -45,6 +45,8 @@ class EventServer:
                 writer.write(f"content-type: {kind}\r\n\r\n".encode() + body)
             elif self.behaviour == "stream":
                 await self._stream(reader, writer)
+            elif self.behaviour == "silence":
+                await reader.read()
             else:
                 writer.write(OTHERWISE[self.behaviour])
             await writer.drain()
