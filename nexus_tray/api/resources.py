@@ -53,6 +53,7 @@ LONGEST_WAIT = 60.0
 """Seconds: the longest `timeout` of a long poll."""
 
 Timeout = Annotated[float, msgspec.Meta(ge=0.0, le=LONGEST_WAIT)]
+LogId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
@@ -63,20 +64,25 @@ class JournalQuery(Query, frozen=True):
     timeout: Timeout = 0.0
 
 
-class LogsQuery(LogQuery, frozen=True):
+class Filters(LogQuery, frozen=True):
+    """LogQuery's filters, with bounds that any store can bear (ids are SQLite's, 64 bits)."""
+
+    before: LogId | None = None
+    after: LogId | None = None
+    limit: Limit = 200
+
+
+class LogsQuery(Filters, frozen=True):
     """LogQuery's filters; `timeout`: seconds to wait for a first line after `after`."""
 
-    limit: Limit = 200
     timeout: Timeout = 0.0
 
 
-class StreamQuery(LogQuery, frozen=True):
+class StreamQuery(Filters, frozen=True):
     """LogQuery's filters: begins with the newest `limit` lines, or behind `after`."""
 
-    limit: Limit = 200
 
-
-class ExportQuery(LogQuery, frozen=True):
+class ExportQuery(Filters, frozen=True):
     """LogQuery's filters, without a limit; `format`: `text`, `csv` or `jsonl`."""
 
     format: export.Format = export.Format.TEXT

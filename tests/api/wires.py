@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 
 from nexus_tray.api.server import ApiServer
@@ -17,7 +18,7 @@ TOKEN = "t" * 43
 @dataclass(frozen=True)
 class Reply:
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     @property
@@ -64,7 +65,7 @@ def ask(
             line.putheader("Content-Length", str(len(data)))
         line.endheaders(data)
         with line.getresponse() as answer:
-            return Reply(answer.status, dict(answer.headers), answer.read())
+            return Reply(answer.status, answer.headers, answer.read())
     finally:
         line.close()
 
