@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from socket import socket
@@ -28,6 +28,10 @@ PATIENCE = 5.0
 Result = TypeVar("Result")
 
 
+async def _nothing(*_: object) -> None:
+    """What is done where nobody asked for anything."""
+
+
 def new_loop() -> asyncio.AbstractEventLoop:
     """uvloop where it is to be had (not on Windows), else asyncio's own: a quarter slower."""
     try:
@@ -43,6 +47,9 @@ class Gateway:
     `socket_path`: the tunnels' Unix socket (Windows, or None: a loopback port instead).
     `local_port`: the local door's (0: any, kept from then on). Without an upstream every
     signed-in request is answered 503; without an open door no tunnel is admitted.
+
+    Who works on the loop beside the relay is told of it: `on_upstream` is run there each
+    time OpenCode listens somewhere new (and at the start), `on_end` before the loop ends.
     """
 
     def __init__(
@@ -53,6 +60,8 @@ class Gateway:
         local_port: int = 0,
         bounds: Bounds | None = None,
         loop: Callable[[], asyncio.AbstractEventLoop] = new_loop,
+        on_upstream: Callable[[Upstream], Coroutine[None, None, None]] = _nothing,
+        on_end: Callable[[], Coroutine[None, None, None]] = _nothing,
     ) -> None:
         self._relay = Relay(site, shape, bounds or Bounds())
         self._tunnels = doors.TunnelEntrance()
@@ -60,6 +69,8 @@ class Gateway:
         self._local_port = local_port
         self._tunnel_port = 0
         self._new_loop = loop
+        self._on_upstream = on_upstream
+        self._on_end = on_end
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -116,7 +127,12 @@ class Gateway:
 
     def set_upstream(self, upstream: Upstream | None) -> None:
         """OpenCode listens there now; None: nowhere. Running exchanges are left to end."""
-        self._call(lambda: self._relay.pool.aim(upstream))
+        self._call(lambda: self._aim(upstream))
+
+    def _aim(self, upstream: Upstream | None) -> None:
+        self._relay.pool.aim(upstream)
+        if self._loop is not None and upstream is not None:
+            self._relay.spawn(self._on_upstream(upstream))
 
     def open_door(self, name: str, secret: str, holds_events: bool) -> None:
         """Admit the tunnel of that name by its secret (at least 128 bits). In force on return."""
@@ -190,6 +206,7 @@ class Gateway:
             await self._serve_one(loop, listener, entrance) for listener, entrance in listeners
         ]
         sweeping = loop.create_task(self._relay.sweep_for_ever())
+        self._aim(self.upstream)
         begun.set_result(None)
         try:
             await self._stop.wait()
@@ -198,6 +215,7 @@ class Gateway:
                 server.close()
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
+            await self._on_end()
             await self._relay.close()
 
     async def _serve_one(

@@ -32,21 +32,16 @@ DEAF = Reason(
 
 
 class GatewayDriver:
-    """Implements `core.driver.Driver`. `gateway` is started and closed once per run.
+    """Implements `core.driver.Driver`. The gateway is started and closed once per run.
 
-    `check` is called before each start and raises Problem when the gateway must not open
-    (sign-in cannot be read): then it stays shut, and says why. `on_visit` hears when the
-    last request came through a tunnel (epoch seconds), with each probe.
+    `make` answers the gateway, always the same, before each start; it raises Problem when
+    it must not open (sign-in cannot be read): then it stays shut, and says why. `on_visit`
+    hears when the last request came through a tunnel (epoch seconds), with each probe.
     """
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        check: Callable[[], None],
-        on_visit: Callable[[float], None],
-    ) -> None:
-        self._gateway = gateway
-        self._check = check
+    def __init__(self, make: Callable[[], Gateway], on_visit: Callable[[float], None]) -> None:
+        self._make = make
+        self._gateway: Gateway | None = None
         self._on_visit = on_visit
         self._lock = threading.Lock()
         self._run = 0
@@ -79,8 +74,8 @@ class GatewayDriver:
 
     def _open(self, run: int, report: Report) -> None:
         try:
-            self._check()
-            self._gateway.start()
+            gateway = self._gateway = self._make()
+            gateway.start()
         except Problem as problem:
             report(Exited(run, Failure(Cause.FATAL, problem.reason)))
             return
@@ -88,13 +83,12 @@ class GatewayDriver:
             log.exception("the gateway could not start")
             report(Exited(run, Failure(Cause.CRASH, _unexpected(error))))
             return
-        report(Observed(run, Facts(address=self._gateway.local_address)))
+        report(Observed(run, Facts(address=gateway.local_address)))
 
     def _ask(self, run: int, report: Report) -> None:
-        began = time.monotonic()
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self._gateway.local_port, timeout=PROBE_LIMIT
-        )
+        began, gateway = time.monotonic(), self._gateway
+        port = gateway.local_port if gateway else 0
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_LIMIT)
         try:
             connection.request("GET", PROBE_PATH)
             ready = connection.getresponse().status == 200
@@ -102,21 +96,22 @@ class GatewayDriver:
             ready = False
         finally:
             connection.close()
-        if ready:
+        if ready and gateway:
             took = (time.monotonic() - began) * 1000
             report(Observed(run, Facts(latency_ms=round(took, 1))))
-            self._tell_visits()
+            self._tell_visits(gateway)
         report(Probed(run, None if ready else DEAF))
 
     def _close(self, run: int, report: Report) -> None:
         try:
-            self._gateway.close()
+            if self._gateway is not None:
+                self._gateway.close()
         except Exception:
             log.exception("the gateway did not close in order")
         report(Exited(run))
 
-    def _tell_visits(self) -> None:
-        doors = self._gateway.counters().doors
+    def _tell_visits(self, gateway: Gateway) -> None:
+        doors = gateway.counters().doors
         times = [d.last_at for name, d in doors.items() if name != "local" and d.last_at]
         if times:
             self._on_visit(max(times))
