@@ -1,0 +1,158 @@
+"""Which way to Cloudflare's edge works on this network: QUIC, or HTTP/2 where UDP is blocked.
+
+Owns the choice, its memory and how a network is told from another. QUIC comes first, for it
+heals fastest; a quick tunnel never falls back by itself (FACTS.md), so we do it, and remember
+for each network what worked. Imports `store.files` and psutil. Any thread; a lock inside.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from nexus_tray.model import Problem
+from nexus_tray.store import files
+
+log = logging.getLogger(__name__)
+
+QUIC, HTTP2 = "quic", "http2"
+REMEMBER = 14 * 86400.0
+"""Seconds that HTTP/2 is remembered for a network; then QUIC gets another chance."""
+MOST_NETWORKS = 64
+_SIZE_LIMIT = 64 * 1024
+
+
+class _Note(msgspec.Struct, frozen=True):
+    transport: str
+    at: float
+
+
+class Transports:
+    """Chooses a transport for each start, and learns from how it went.
+
+    `file` keeps what was learned (None: in memory only). `identify` names the network we
+    are on, None where there is none. `wall`: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        file: Path | None = None,
+        identify: Callable[[], str | None] | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = file
+        self._identify = identify or network_identity
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._known = self._load()
+        self._failed: dict[str | None, str] = {}
+
+    def network(self) -> str | None:
+        """The network we are on now, as an opaque word."""
+        return self._identify()
+
+    def choose(self, wanted: str, network: str | None) -> str:
+        """`quic` or `http2` for the next start. `wanted`: these, or `auto`."""
+        if wanted != "auto":
+            return wanted
+        with self._lock:
+            failed = self._failed.get(network)
+            if failed is not None:
+                return HTTP2 if failed == QUIC else QUIC
+            note = self._known.get(network) if network is not None else None
+        if note is None or not 0 <= self._wall() - note.at < REMEMBER:
+            return QUIC
+        return note.transport
+
+    def worked(self, transport: str, network: str | None) -> None:
+        """A tunnel connected by this transport."""
+        with self._lock:
+            self._failed.pop(network, None)
+            if network is None:
+                return
+            known = self._known.get(network)
+            if transport == QUIC and known is None:
+                return
+            if transport == QUIC:
+                del self._known[network]
+            elif known is None or known.transport != transport:
+                self._known[network] = _Note(transport, self._wall())
+            else:
+                return
+            self._save()
+
+    def failed(self, transport: str, network: str | None) -> None:
+        """A tunnel could not connect by this transport: the other one is tried next.
+
+        Not written down: an outage fails both, and must not teach anything.
+        """
+        with self._lock:
+            self._failed[network] = transport
+
+    def _load(self) -> dict[str, _Note]:
+        if self._file is None:
+            return {}
+        try:
+            data = files.read_private(self._file, _SIZE_LIMIT)
+            return msgspec.json.decode(data, type=dict[str, _Note])
+        except FileNotFoundError:
+            return {}
+        except (Problem, msgspec.DecodeError) as error:
+            log.warning("What was learned about networks is not used: %s", error)
+            return {}
+
+    def _save(self) -> None:
+        newest = sorted(self._known.items(), key=lambda item: item[1].at)[-MOST_NETWORKS:]
+        self._known = dict(newest)
+        if self._file is None:
+            return
+        try:
+            files.ensure_private_dir(self._file.parent)
+            files.write_atomic(self._file, msgspec.json.encode(self._known))
+        except Problem as problem:  # only comfort is lost: it is learned again
+            log.warning("What was learned about this network is not kept: %s", problem)
+
+
+def network_identity() -> str | None:
+    """A word for the network we are on: the same tomorrow, saying nothing about it.
+
+    Linux: the default route's interface and gateway, and that gateway's hardware address,
+    because half of all homes have 192.168.1.1. Elsewhere: the addresses of the interfaces
+    that are up. None: no network.
+    """
+    seen = _linux_gateway() or _addresses()
+    return hashlib.sha256(seen.encode()).hexdigest()[:16] if seen else None
+
+
+def _linux_gateway() -> str:
+    """`interface gateway hardware-address` from /proc/net (proc(5)); empty if there is none."""
+    try:
+        routes = Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]
+        neighbours = Path("/proc/net/arp").read_text(encoding="ascii").splitlines()[1:]
+    except (OSError, UnicodeDecodeError):
+        return ""
+    defaults = [f for line in routes if len(f := line.split()) > 6 and f[1] == "00000000"]
+    if not defaults:
+        return ""
+    best = min(defaults, key=lambda fields: int(fields[6]))
+    address = ".".join(str(byte) for byte in reversed(bytes.fromhex(best[2])))
+    hardware = [f[3] for line in neighbours if len(f := line.split()) > 3 and f[0] == address]
+    return " ".join((best[0], address, *hardware[:1]))
+
+
+def _addresses() -> str:
+    """The networks of all interfaces that are up, loopback aside."""
+    stats = psutil.net_if_stats()
+    found = [
+        f"{name} {address.address}/{address.netmask}"
+        for name, addresses in psutil.net_if_addrs().items()
+        for address in addresses
+        if name in stats and stats[name].isup and address.netmask
+        if not address.address.startswith(("127.", "::1", "fe80:"))
+    ]
+    return "\n".join(sorted(found))
