@@ -5,7 +5,8 @@ journal, with logs and settings kept in memory and handlers that write down what
 import hashlib
 import re
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,7 @@ class MemoryLogs:
     """LogReader over a list."""
 
     def __init__(self) -> None:
+        self.asked = 0
         self._lines: list[LogLine] = []
         self._changed = threading.Condition()
 
@@ -67,6 +69,7 @@ class MemoryLogs:
             return line
 
     def query(self, query: LogQuery, timeout: float = 0.0) -> LogPage:
+        self.asked += 1
         try:
             re.compile(query.pattern)
         except re.error as error:
@@ -177,6 +180,14 @@ class House:
             for s in self.journal.latest().services
         )
         self.say(services=services)
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for a condition, not for a time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)
 
 
 def service(name: str, kind: ServiceKind, **changes: Any) -> Service:

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +15,7 @@ from nexus_tray.api.routes import PREFIX
 from nexus_tray.api.server import ApiServer
 from nexus_tray.commands import StartService, StopService
 from nexus_tray.model import Level, to_json
-from tests.api.doubles import BOOT, House, first_snapshot
+from tests.api.doubles import BOOT, House, first_snapshot, until
 from tests.api.doubles import house as build
 from tests.api.wires import TOKEN, ask, authority, good, raw, served, stream
 
@@ -29,13 +29,6 @@ def house() -> House:
 def server(house: House) -> Iterator[ApiServer]:
     with served(house.backend) as server:
         yield server
-
-
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        threading.Event().wait(0.01)
 
 
 # -- resources ---------------------------------------------------------------------------
