@@ -156,6 +156,10 @@ class Gateway:
         """End this session's exchanges and streams at once. Does not wait."""
         self._post(lambda: self._relay.cut(principal_id))
 
+    def run_soon(self, act: Callable[[], None]) -> None:
+        """Have something done on the loop, as soon as it can. Does not wait."""
+        self._post(act)
+
     def counters(self) -> Counters:
         """What was measured until now."""
         return self._call(self._relay.counters)

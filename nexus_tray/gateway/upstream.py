@@ -174,6 +174,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _tell(self, sink: Sink, data: bytes) -> None:
         if self._raw:
             sink.data(data)
+            sink.flush()
             return
         self._reader.feed(data)
         while self._sink is sink and (event := self._reader.next()) is not None:
