@@ -19,11 +19,11 @@ from nexus_tray.store import files
 SCHEMA_VERSION = 1
 PAGE_BYTES = 4096
 INDEX_BATCH = 2000
-# The write-ahead log gets an eighth of the bound, the lines with their index the rest.
-_WAL_SHARE = 8
+# The write-ahead log gets a quarter of the bound: half of it until it is folded back, half
+# for one transaction more. The lines with their index get the rest.
+_WAL_SHARE = 4
 # An index table covers a sixteenth of the bound, so dropping one frees little at a time.
 _SEGMENT_SHARE = 16
-_DELETE_LINES = 1000
 
 Row = tuple[int, int, str, int, str]
 """id, time in milliseconds since the epoch, source, rank of the level, text."""
@@ -103,6 +103,8 @@ class LogFile:
         run("PRAGMA auto_vacuum = INCREMENTAL")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
+        # Some builds overwrite what is deleted; for a log that trims all day this is all cost.
+        run("PRAGMA secure_delete = OFF")
         self.set_bound(max_bytes)
         version = run("PRAGMA user_version").fetchone()[0]
         if version == 0 and not run("SELECT 1 FROM sqlite_master").fetchone():
@@ -154,16 +156,18 @@ class LogFile:
             first, last = run("SELECT min(id), max(id) FROM line").fetchone()
             if first is None or first == last:
                 return
-            share = (last - first + 1) * over // self._used_pages()
-            until = min(first + max(_DELETE_LINES, share), last)
+            # A little more than what is over, so that not every batch of lines trims.
+            lines = last - first + 1
+            until = min(first + lines * over // self._used_pages() + lines // 32 + 1, last)
             with _Transaction(self._database):
                 run("DELETE FROM line WHERE id < ?", (until,))
                 for (gone,) in run("SELECT id FROM segment WHERE last < ?", (until,)).fetchall():
                     run(f"DROP TABLE words_{gone}")
                     run("DELETE FROM segment WHERE id = ?", (gone,))
         if self._pragma("page_count") > self._pages:
-            self._database.execute("PRAGMA incremental_vacuum").fetchall()
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # Each step gives back one page, and `execute` makes one step of what has no rows.
+            self._database.executescript("PRAGMA incremental_vacuum")
+            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     @property
     def unindexed(self) -> int:
@@ -176,18 +180,20 @@ class LogFile:
         SQLite does it in one call, without Python's lock: other threads run meanwhile.
         """
         run = self._database.execute
-        batch = "FROM (SELECT id, text FROM line WHERE id > ? ORDER BY id LIMIT ?)"
         last, size = run(
-            f"SELECT max(id), sum(length(text)) {batch}",
-            (self._indexed, INDEX_BATCH),
+            "SELECT max(id), max(size) FROM (SELECT id, sum(length(text)) OVER (ORDER BY id) size"
+            " FROM (SELECT id, text FROM line WHERE id > ? ORDER BY id LIMIT ?))"
+            " WHERE size <= max(?, (SELECT length(text) FROM line WHERE id > ? ORDER BY id))",
+            (self._indexed, INDEX_BATCH, self._segment_bytes, self._indexed),
         ).fetchone()
         if last is None:
             return
         with _Transaction(self._database):
             segment = self._open_segment()
             run(
-                f"INSERT INTO words_{segment}(rowid, text) SELECT id, text {batch}",
-                (self._indexed, INDEX_BATCH),
+                f"INSERT INTO words_{segment}(rowid, text)"  # noqa: S608
+                " SELECT id, text FROM line WHERE id > ? AND id <= ?",
+                (self._indexed, last),
             )
             run(
                 "UPDATE segment SET last = ?, bytes = bytes + ? WHERE id = ?", (last, size, segment)

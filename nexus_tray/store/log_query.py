@@ -135,10 +135,11 @@ class _Search:
         indexed = self._run("SELECT coalesce(max(last), 0) FROM segment").fetchone()[0]
         yield from self._scan_down(max(self._first, indexed + 1), top)
         for (segment,) in self._run("SELECT id FROM segment ORDER BY id DESC").fetchall():
+            words = f"words_{segment}"
             yield self._run(
-                f"SELECT {_COLUMNS} FROM words_{segment} w CROSS JOIN line l ON l.id = w.rowid"  # noqa: S608
-                f" JOIN source s ON s.id = l.source WHERE w.text MATCH ? AND w.rowid <= ?"
-                f"{self._where} ORDER BY w.rowid DESC",
+                f"SELECT {_COLUMNS} FROM {words} CROSS JOIN line l ON l.id = {words}.rowid"  # noqa: S608
+                f" JOIN source s ON s.id = l.source WHERE {words} MATCH ? AND {words}.rowid <= ?"
+                f"{self._where} ORDER BY {words}.rowid DESC",
                 (" AND ".join(terms), top, *self._values),
             )
 

@@ -16,7 +16,7 @@ from nexus_tray.model import Level
 QUEUE_LINES = 50_000
 QUEUE_CHARACTERS = 16 * 1024 * 1024
 BATCH_LINES = 250
-BATCH_CHARACTERS = 1024 * 1024
+BATCH_CHARACTERS = 128 * 1024
 # A batch that is not full waits so long for more, so that a trickle is not a flood of commits.
 BATCH_SECONDS = 0.1
 LINE_CHARACTERS = 64 * 1024

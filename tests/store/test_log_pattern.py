@@ -67,7 +67,7 @@ def automaton(pattern: str) -> log_pattern._Automaton:
 @example(pattern=r"(?i:É)", flags="", text="é")
 @example(pattern="(a|b)*?c|(a*)*$", flags="", text="abab")
 def test_the_automaton_agrees_with_re(pattern: str, flags: str, text: str) -> None:
-    assume("(?x)" not in flags or " " not in pattern)
+    assume(flags != "(?x)" or not {" ", "\n"} & set(pattern))
     expected = re.search(flags + pattern, text) is not None
     assert automaton(flags + pattern).search(text) == expected
     assert compile_pattern(flags + pattern)(text) == expected
