@@ -83,9 +83,10 @@ class LogFile:
             if os.path.lexists(other):
                 files.check_private(other)
         self._path = path
-        # Opened by the starting thread, used by the writer's only.
+        # Opened by the starting thread, used by the writer's only. Nobody else writes, so it
+        # waits only for readers, when the write-ahead log is cut off: better not for long.
         self._database = sqlite3.connect(
-            path, isolation_level=None, timeout=5, check_same_thread=False
+            path, isolation_level=None, timeout=0.1, check_same_thread=False
         )
         try:
             self._begin(max_bytes)
@@ -167,7 +168,7 @@ class LogFile:
         if self._pragma("page_count") > self._pages:
             # Each step gives back one page, and `execute` makes one step of what has no rows.
             self._database.executescript("PRAGMA incremental_vacuum")
-            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @property
     def unindexed(self) -> int:
