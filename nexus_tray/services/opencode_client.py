@@ -1,13 +1,11 @@
 """A small HTTP client for our own OpenCode: Basic auth, time limits, JSON checked.
 
-Owns one request at a time on a connection of its own (loopback: connecting costs 0.1 ms),
-and the reading of an event stream. Imports the model and the gateway's `Upstream`. Used
-by the driver's and the activity's threads; an `OpenCodeClient` holds no connection, so
-any thread may use it; an `EventStream` belongs to one thread, but any may `close` it.
+Owns single requests, each on a connection of its own (loopback: connecting costs 0.1 ms);
+event streams are `opencode_events`. Imports the model and the gateway's `Upstream`. Used
+by the driver's and the activity's threads; it holds nothing, so any thread may use it.
 """
 
 import http.client
-import select
 import socket
 import time
 from enum import Enum
@@ -22,7 +20,6 @@ from nexus_tray.model import Hop, Problem, Reason
 T = TypeVar("T")
 
 ANSWER_LIMIT = 16 * 1024 * 1024
-EVENT_LIMIT = 4 * 1024 * 1024
 
 
 class Trouble(Enum):
@@ -79,18 +76,6 @@ class OpenCodeClient:
         """Send JSON and return the raw answer; None sends an empty body."""
         return self._ask("POST", path, directory, None, body, timeout)
 
-    def events(self, path: str, timeout: float) -> "EventStream":
-        """Subscribe to server-sent events; `timeout` is the longest silence, in seconds."""
-        connection = self._connect(timeout)
-        try:
-            response, sock = self._send(connection, "GET", path, None)
-            if response.status != 200 or not _is(response, "text/event-stream"):
-                raise self._unexpected(response, path, b"")
-        except BaseException:
-            connection.close()
-            raise
-        return EventStream(self, connection, response, sock)
-
     def trouble(self, trouble: Trouble, what: str, status: int = 0, body: bytes = b"") -> "Unwell":
         """An Unwell about this server in words."""
         reason = Reason(
@@ -124,11 +109,12 @@ class OpenCodeClient:
             finally:
                 response.close()
         except (OSError, http.client.HTTPException) as error:
-            raise self._failed(error, path) from error
+            raise self.failed(error, path) from error
         finally:
             connection.close()
         if response.status // 100 != 2:
-            raise self._unexpected(response, path, answer)
+            what = f"OpenCode answered {path} with status {response.status}."
+            raise self.trouble(Trouble.STATUS, what, response.status, answer)
         return answer
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
@@ -139,7 +125,7 @@ class OpenCodeClient:
             connection.connect()
         except OSError as error:
             connection.close()
-            raise self._failed(error, "") from error
+            raise self.failed(error, "") from error
         return connection
 
     def _send(
@@ -158,9 +144,10 @@ class OpenCodeClient:
             connection.request(method, target, body=payload, headers=headers)
             return connection.getresponse(), sock
         except (OSError, http.client.HTTPException) as error:
-            raise self._failed(error, target.partition("?")[0]) from error
+            raise self.failed(error, target.partition("?")[0]) from error
 
-    def _failed(self, error: Exception, path: str) -> Unwell:
+    def failed(self, error: Exception, path: str) -> Unwell:
+        """The Unwell for a connection that could not be made or broke."""
         where = f" ({path})" if path else ""
         if isinstance(error, TimeoutError):
             return self.trouble(Trouble.SILENT, f"OpenCode did not answer in time{where}.")
@@ -168,22 +155,12 @@ class OpenCodeClient:
             return self.trouble(Trouble.REFUSED, "OpenCode does not accept connections.")
         return self.trouble(Trouble.REFUSED, f"The connection to OpenCode broke{where}: {error}.")
 
-    def _unexpected(self, response: http.client.HTTPResponse, path: str, body: bytes) -> Unwell:
-        if response.status // 100 == 2:
-            return self.trouble(Trouble.NOT_JSON, f"OpenCode answered {path} with something else.")
-        what = f"OpenCode answered {path} with status {response.status}."
-        return self.trouble(Trouble.STATUS, what, response.status, body)
-
     def _decode(self, answer: bytes, form: type[T], path: str) -> T:
         try:
             return msgspec.json.decode(answer, type=form)
         except msgspec.DecodeError as error:
             what = f"OpenCode's answer to {path} is not what was expected: {error}."
             raise self.trouble(Trouble.NOT_JSON, what, 200, answer) from error
-
-
-def _is(response: http.client.HTTPResponse, media_type: str) -> bool:
-    return response.headers.get_content_type() == media_type
 
 
 def _read(response: http.client.HTTPResponse, sock: socket.socket, deadline: float) -> bytes:
@@ -202,85 +179,3 @@ def _read(response: http.client.HTTPResponse, sock: socket.socket, deadline: flo
         size += len(part)
         if size > ANSWER_LIMIT:
             raise http.client.HTTPException(f"an answer over {ANSWER_LIMIT} bytes")
-
-
-class EventStream:
-    """One open subscription: hands out the `data:` of each event, bounded."""
-
-    def __init__(
-        self,
-        client: OpenCodeClient,
-        connection: http.client.HTTPConnection,
-        response: http.client.HTTPResponse,
-        sock: socket.socket,
-    ) -> None:
-        self._client = client
-        self._connection = connection
-        self._response = response
-        self._sock = sock
-        self._splitter = Splitter()
-
-    @property
-    def lost(self) -> int:
-        """How many events were too large and were dropped."""
-        return self._splitter.lost
-
-    def readable(self, wait: float) -> bool:
-        """Whether bytes arrive within `wait` seconds. May miss some that are buffered."""
-        return bool(select.select([self._sock], [], [], wait)[0])
-
-    def next(self) -> list[bytes]:
-        """The next events, at least one read's worth (may be none). Raises Unwell at the end."""
-        try:
-            data = self._response.read1(65536)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise self._client.trouble(
-                Trouble.SILENT, f"OpenCode's event stream broke: {error}."
-            ) from error
-        if not data:
-            raise self._client.trouble(Trouble.REFUSED, "OpenCode closed its event stream.")
-        return self._splitter.feed(data)
-
-    def interrupt(self) -> None:
-        """Make a blocked `next` raise; from any thread."""
-        try:
-            self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # already gone, which is what was wanted
-
-    def close(self) -> None:
-        """End the subscription; from the thread that reads it."""
-        self._response.close()
-        self._connection.close()
-
-
-class Splitter:
-    """Cuts a byte stream into events (WHATWG HTML 9.2.6, LF only, as OpenCode sends).
-
-    An event over `limit` bytes is dropped and counted, so that memory stays bounded.
-    """
-
-    def __init__(self, limit: int = EVENT_LIMIT) -> None:
-        self.lost = 0
-        self._limit = limit
-        self._buffer = bytearray()
-        self._skipping = False
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The payloads completed by `data`, in order."""
-        self._buffer += data
-        *events, rest = bytes(self._buffer).split(b"\n\n")
-        found: list[bytes] = []
-        for event in events:
-            if self._skipping:
-                self._skipping = False
-                continue
-            lines = [line for line in event.split(b"\n") if line.startswith(b"data:")]
-            if lines:
-                found.append(b"\n".join(line[5:].removeprefix(b" ") for line in lines))
-        self._buffer = bytearray(rest)
-        if len(self._buffer) > self._limit:
-            self.lost += not self._skipping
-            self._skipping = True
-            del self._buffer[:-1]  # the last byte may begin the blank line
-        return found
