@@ -15,9 +15,16 @@ import msgspec
 
 from nexus_tray.core.backend import Backend
 from nexus_tray.inert import cell, inert
-from nexus_tray.model import LogLine, LogPage, LogQuery, to_json
+from nexus_tray.model import Hop, LogLine, LogPage, LogQuery, Problem, Reason, to_json
 
 PAGE = 500
+
+STUCK = Reason(
+    code="log-export-stuck",
+    hop=Hop.GATEWAY,
+    what="The export ended early: the pattern takes too long on a line.",
+    cure="Use a simpler pattern, or words.",
+)
 
 
 class Format(StrEnum):
@@ -48,13 +55,20 @@ def first_page(backend: Backend, query: LogQuery) -> tuple[LogPage, int]:
 
 
 def lines(backend: Backend, query: LogQuery, page: LogPage, newest: int) -> Iterator[LogLine]:
-    """Every match from `page` on, oldest first, up to the id `newest`."""
+    """Every match from `page` on, oldest first, up to the id `newest`.
+
+    A page may be empty and yet not the last: the store bounds the time of each search.
+    Raises Problem where it can not get beyond a line (a pattern that takes for ever).
+    """
+    seen = -1
     while True:
         yield from (line for line in page.lines if line.id <= newest)
-        if not page.more or not page.lines or page.lines[-1].id >= newest:
+        if not page.more or page.last_id >= newest:
             return
-        after = page.lines[-1].id
-        page = backend.logs(msgspec.structs.replace(query, after=after, limit=PAGE))
+        if page.last_id <= seen:
+            raise Problem(STUCK)
+        seen = page.last_id
+        page = backend.logs(msgspec.structs.replace(query, after=seen, limit=PAGE))
 
 
 def written(found: Iterator[LogLine], form: Format) -> Iterator[bytes]:

@@ -46,8 +46,8 @@ def log_lines(
     try:
         yield _lines(page)
         while not closing.is_set():
-            query = msgspec.structs.replace(query, after=_seen(page), before=None, limit=500)
-            page = backend.logs(query, 0.0 if page.more and page.lines else HEARTBEAT)
+            query = msgspec.structs.replace(query, after=page.last_id, before=None, limit=500)
+            page = backend.logs(query, 0.0 if page.more else HEARTBEAT)
             yield _lines(page)
     finally:
         release()
@@ -70,11 +70,6 @@ def _frame(boot_id: str, event: Event) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (
         place.encode(), event.kind.value.encode(), to_json(event),
     )  # fmt: skip
-
-
-def _seen(page: LogPage) -> int:
-    """Where to go on: behind the last line given, if the store holds more matches yet."""
-    return page.lines[-1].id if page.more and page.lines else page.last_id
 
 
 def _lines(page: LogPage) -> bytes:

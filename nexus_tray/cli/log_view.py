@@ -26,8 +26,7 @@ def logs(backend: Backend, options: Namespace, console: Console) -> Exit:
     page = backend.logs(query)
     _print(page.lines, console)
     while options.follow:
-        seen = page.lines[-1].id if page.more and query.after is not None else page.last_id
-        query = msgspec.structs.replace(query, after=seen, limit=500)
+        query = msgspec.structs.replace(query, after=page.last_id, limit=500)
         page = backend.logs(query, FOLLOW_SECONDS)
         _print(page.lines, console)
     return Exit.OK

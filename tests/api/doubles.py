@@ -6,9 +6,10 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -21,7 +22,7 @@ from nexus_tray.commands import (
     StopService,
 )
 from nexus_tray.core.journal import Journal
-from nexus_tray.core.local_backend import LocalBackend
+from nexus_tray.core.local_backend import LocalBackend, LogReader, SettingsStore
 from nexus_tray.model import (
     Desired,
     Hop,
@@ -38,7 +39,13 @@ from nexus_tray.model import (
     ServiceState,
     Snapshot,
 )
+from nexus_tray.paths import Paths
 from nexus_tray.settings import Configuration, Settings
+from nexus_tray.store.config import ConfigStore
+from nexus_tray.store.files import ensure_private_dir
+from nexus_tray.store.logs import LogStore
+
+L = TypeVar("L", bound="LogReader")
 
 BOOT = "boot-1"
 AT = 1_790_000_000.0
@@ -74,7 +81,7 @@ class MemoryLogs:
             re.compile(query.pattern)
         except re.error as error:
             what = f"The pattern is no regular expression: {error}."
-            raise Problem(Reason(code="log-pattern", hop=Hop.GATEWAY, what=what)) from error
+            raise Problem(Reason(code="log-pattern-invalid", hop=Hop.GATEWAY, what=what)) from error
         with self._changed:
             if query.after is not None and timeout:
                 self._changed.wait_for(lambda: bool(self._matches(query)), timeout)
@@ -82,7 +89,9 @@ class MemoryLogs:
             last = self._lines[-1].id if self._lines else 0
         following = query.after is not None
         kept = found[: query.limit] if following else found[-query.limit :]
-        return LogPage(lines=tuple(kept), last_id=last, more=len(found) > len(kept))
+        more = len(found) > len(kept)
+        last = kept[-1].id if following and more else last
+        return LogPage(lines=tuple(kept), last_id=last, more=more)
 
     def _matches(self, query: LogQuery) -> list[LogLine]:
         return [
@@ -97,6 +106,19 @@ class MemoryLogs:
             and (query.before is None or line.id < query.before)
             and (query.after is None or line.id > query.after)
         ]
+
+
+class StoredLogs:
+    """The product's own log store, with lines that are there when `add` returns."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+        self.query = store.query
+
+    def add(self, text: str, source: str = "opencode", level: Level = Level.INFO) -> LogLine:
+        before = self._store.query(LogQuery(limit=1)).last_id
+        self._store.append(source, level, text)
+        return self._store.query(LogQuery(after=before), 10.0).lines[-1]
 
 
 class MemorySettings:
@@ -142,12 +164,12 @@ def merge(target: Any, change: object) -> Any:
 
 
 @dataclass
-class House:
+class House(Generic[L]):
     """A backend and what is behind it. `came` are the commands carried out, in order."""
 
     journal: Journal
-    logs: MemoryLogs
-    settings: MemorySettings
+    logs: L
+    settings: SettingsStore
     came: list[Command] = field(default_factory=list)
 
     @property
@@ -215,8 +237,24 @@ def first_snapshot() -> Snapshot:
     )
 
 
-def house() -> House:
+def house() -> House[MemoryLogs]:
     """A fresh backend with one snapshot and no logs."""
+    return _house(MemoryLogs(), MemorySettings())
+
+
+@contextmanager
+def stored_house(paths: Paths) -> Iterator[House[StoredLogs]]:
+    """The same over the product's own stores."""
+    ensure_private_dir(paths.data)
+    ensure_private_dir(paths.config)
+    store = LogStore(paths.log_database, 64 * 1024 * 1024)
+    try:
+        yield _house(StoredLogs(store), ConfigStore(paths))
+    finally:
+        store.close()
+
+
+def _house(logs: L, settings: SettingsStore) -> House[L]:
     journal = Journal(BOOT, lambda: AT)
     journal.publish(first_snapshot())
-    return House(journal, MemoryLogs(), MemorySettings())
+    return House(journal, logs, settings)

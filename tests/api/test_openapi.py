@@ -29,12 +29,12 @@ ENDLESS = {route.path for route in ROUTES if route.stream}
 
 
 @pytest.fixture(scope="module")
-def house() -> House:
+def house() -> House[Any]:
     return build()
 
 
 @pytest.fixture(scope="module")
-def server(house: House) -> Iterator[ApiServer]:
+def server(house: House[Any]) -> Iterator[ApiServer]:
     with served(house.backend) as server:
         yield server
 
@@ -152,7 +152,7 @@ def test_every_call_gets_an_answer_that_is_told(
 
 @given(st.binary(max_size=2000))
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_bytes_break_the_server(server: ApiServer, house: House, sent: bytes) -> None:
+def test_no_bytes_break_the_server(server: ApiServer, house: House[Any], sent: bytes) -> None:
     before = list(house.came)
     answer = raw(server, sent)
     assert not answer.startswith(b"HTTP/1.0 2")

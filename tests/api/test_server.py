@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,12 @@ from tests.api.wires import TOKEN, ask, authority, good, raw, served, stream
 
 
 @pytest.fixture
-def house() -> House:
+def house() -> House[Any]:
     return build()
 
 
 @pytest.fixture
-def server(house: House) -> Iterator[ApiServer]:
+def server(house: House[Any]) -> Iterator[ApiServer]:
     with served(house.backend) as server:
         yield server
 
@@ -67,7 +68,7 @@ def test_services_are_a_list_and_each_a_resource(server: ApiServer) -> None:
     assert (missing.status, missing.json["reason"]["code"]) == (404, "api-no-such-resource")
 
 
-def test_a_wish_is_put(server: ApiServer, house: House) -> None:
+def test_a_wish_is_put(server: ApiServer, house: House[Any]) -> None:
     for desired in ("stopped", "running"):
         path = f"{PREFIX}/services/quick/desired"
         assert ask(server, "PUT", path, {"desired": desired}).status == 200
@@ -137,7 +138,7 @@ def test_settings_have_an_etag(server: ApiServer) -> None:
     ],
 )
 def test_what_is_not_understood_is_refused_in_words(
-    server: ApiServer, house: House, method: str, path: str, body: object, status: int
+    server: ApiServer, house: House[Any], method: str, path: str, body: object, status: int
 ) -> None:
     before = house.settings.read()
     reply = ask(server, method, PREFIX + path, body)
@@ -150,7 +151,7 @@ def test_what_is_not_understood_is_refused_in_words(
 
 def test_a_fault_of_ours_is_500_logged_and_tells_nothing(
     server: ApiServer,
-    house: House,
+    house: House[Any],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -183,7 +184,9 @@ def frame(lines: Iterator[bytes]) -> dict[str, str]:
     pytest.fail("the stream ended")
 
 
-def test_the_first_frame_is_a_snapshot_and_changes_follow(server: ApiServer, house: House) -> None:
+def test_the_first_frame_is_a_snapshot_and_changes_follow(
+    server: ApiServer, house: House[Any]
+) -> None:
     with stream(server, f"{PREFIX}/events") as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
         lines = iter(answer)
@@ -196,7 +199,9 @@ def test_the_first_frame_is_a_snapshot_and_changes_follow(server: ApiServer, hou
         assert json.loads(second["data"])["note"] == "a line\nwith a break"
 
 
-def test_last_event_id_resumes_without_a_gap_or_a_double(server: ApiServer, house: House) -> None:
+def test_last_event_id_resumes_without_a_gap_or_a_double(
+    server: ApiServer, house: House[Any]
+) -> None:
     house.journal.note("one")
     house.journal.note("two")
     with stream(server, f"{PREFIX}/events", Last_Event_ID=f"{BOOT}:2") as answer:
@@ -217,7 +222,7 @@ def test_a_silent_stream_beats_every_second(server: ApiServer) -> None:
 
 
 def test_streams_are_capped_and_a_place_is_free_again_when_its_reader_leaves(
-    house: House,
+    house: House[Any],
 ) -> None:
     with served(house.backend, streams=2) as server:
         with stream(server, f"{PREFIX}/events") as one, stream(server, f"{PREFIX}/logs/stream"):
@@ -237,7 +242,7 @@ def test_streams_are_capped_and_a_place_is_free_again_when_its_reader_leaves(
 # -- logs --------------------------------------------------------------------------------
 
 
-def test_log_lines_stream_as_they_come(server: ApiServer, house: House) -> None:
+def test_log_lines_stream_as_they_come(server: ApiServer, house: House[Any]) -> None:
     for number in range(5):
         house.logs.add(f"old {number}")
     house.logs.add("not wanted", source="quick")
@@ -249,7 +254,9 @@ def test_log_lines_stream_as_they_come(server: ApiServer, house: House) -> None:
         assert json.loads(next(lines))["text"] == "new"
 
 
-def test_a_backlog_longer_than_a_page_is_streamed_whole(server: ApiServer, house: House) -> None:
+def test_a_backlog_longer_than_a_page_is_streamed_whole(
+    server: ApiServer, house: House[Any]
+) -> None:
     for number in range(1200):
         house.logs.add(str(number))
     with stream(server, f"{PREFIX}/logs/stream?after=0&limit=7") as answer:
@@ -260,7 +267,7 @@ def test_a_backlog_longer_than_a_page_is_streamed_whole(server: ApiServer, house
 NASTY = "\x1b]0;title\x07 <script>alert(1)</script> \r\n\u202eabc \x9b31m"
 
 
-def test_an_export_has_every_match_once(server: ApiServer, house: House) -> None:
+def test_an_export_has_every_match_once(server: ApiServer, house: House[Any]) -> None:
     for number in range(1203):
         house.logs.add(str(number), level=Level.ERROR if number % 2 else Level.INFO)
     reply = ask(server, "GET", f"{PREFIX}/logs/export?format=jsonl&level=error")
@@ -269,7 +276,7 @@ def test_an_export_has_every_match_once(server: ApiServer, house: House) -> None
     assert reply.headers["Content-Disposition"] == 'attachment; filename="nexus-tray-logs.jsonl"'
 
 
-def test_a_text_export_is_one_line_an_event_and_inert(server: ApiServer, house: House) -> None:
+def test_a_text_export_is_one_line_an_event_and_inert(server: ApiServer, house: House[Any]) -> None:
     house.logs.add(NASTY)
     house.logs.add("second")
     body = ask(server, "GET", f"{PREFIX}/logs/export").body.decode()
@@ -280,7 +287,9 @@ def test_a_text_export_is_one_line_an_event_and_inert(server: ApiServer, house: 
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", " =", "\uff1d", "\n="])
-def test_no_cell_of_a_csv_export_is_a_formula(server: ApiServer, house: House, begin: str) -> None:
+def test_no_cell_of_a_csv_export_is_a_formula(
+    server: ApiServer, house: House[Any], begin: str
+) -> None:
     house.logs.add(f'{begin}cmd|"/c calc"!A1', source=f"{begin}source")
     house.logs.add("plain, with a comma")
     body = ask(server, "GET", f"{PREFIX}/logs/export?format=csv").body.decode()
@@ -332,7 +341,7 @@ def test_a_client_that_dribbles_is_cut_off(
     assert time.monotonic() - begun < 5.0
 
 
-def test_silent_connections_do_not_keep_others_out(house: House) -> None:
+def test_silent_connections_do_not_keep_others_out(house: House[Any]) -> None:
     with served(house.backend, connections=8) as server:
         host, port = authority(server).split(":")
         lines = [socket.create_connection((host, int(port)), timeout=10) for _ in range(8)]
@@ -351,7 +360,7 @@ def test_it_listens_on_loopback_only(server: ApiServer) -> None:
         pass  # a server on every address would hold this one too
 
 
-def test_the_end_is_quick_with_streams_open_and_frees_everything(house: House) -> None:
+def test_the_end_is_quick_with_streams_open_and_frees_everything(house: House[Any]) -> None:
     before = threading.active_count()
     server = ApiServer(house.backend, TOKEN)
     server.start()
@@ -368,7 +377,7 @@ def test_the_end_is_quick_with_streams_open_and_frees_everything(house: House) -
         raw(server, b"GET / HTTP/1.0\r\n\r\n")
 
 
-def test_a_server_that_never_started_can_be_stopped(house: House) -> None:
+def test_a_server_that_never_started_can_be_stopped(house: House[Any]) -> None:
     ApiServer(house.backend, TOKEN).stop()
 
 

@@ -81,7 +81,7 @@ class Desk:
 
 
 @contextmanager
-def instance(paths: Paths, house: House) -> Iterator[str]:
+def instance(paths: Paths, house: House[Any]) -> Iterator[str]:
     """A running instance that the command line finds; its address."""
     with served(house.backend) as server:
         paths.run.mkdir(parents=True, mode=0o700)

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -31,12 +32,12 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-def house() -> House:
+def house() -> House[Any]:
     return build()
 
 
 @pytest.fixture
-def desk(paths: Paths, house: House) -> Iterator[Desk]:
+def desk(paths: Paths, house: House[Any]) -> Iterator[Desk]:
     with instance(paths, house):
         yield Desk(paths)
 
@@ -56,7 +57,7 @@ def test_status_shows_five_hops_and_the_address(desk: Desk) -> None:
     assert "\x1b" not in said.out
 
 
-def test_status_in_json_is_the_snapshot(desk: Desk, house: House) -> None:
+def test_status_in_json_is_the_snapshot(desk: Desk, house: House[Any]) -> None:
     said = desk("status", "--json")
     assert msgspec.json.decode(said.out, type=Snapshot) == house.journal.latest()
 
@@ -84,13 +85,13 @@ def test_colour_only_on_a_terminal_that_wants_it(desk: Desk) -> None:
     ids=lambda value: "-".join(value) if isinstance(value[0], str) else "",
 )
 def test_a_verb_is_its_command(
-    desk: Desk, house: House, argv: list[str], came: list[object]
+    desk: Desk, house: House[Any], argv: list[str], came: list[object]
 ) -> None:
     assert desk(*argv).code == 0
     assert house.came == came
 
 
-def test_one_refusal_among_several_decides_the_exit_code(desk: Desk, house: House) -> None:
+def test_one_refusal_among_several_decides_the_exit_code(desk: Desk, house: House[Any]) -> None:
     said = desk("restart", "quick", "nothing", "opencode")
     assert said.code == 4
     assert "There is no such service." in said.err
@@ -104,7 +105,7 @@ def test_one_refusal_among_several_decides_the_exit_code(desk: Desk, house: Hous
 # -- secrets: never in the arguments -----------------------------------------------------
 
 
-def test_a_password_is_asked_for_twice_on_a_terminal(desk: Desk, house: House) -> None:
+def test_a_password_is_asked_for_twice_on_a_terminal(desk: Desk, house: House[Any]) -> None:
     desk.answers = [PASSWORD, PASSWORD]
     said = desk("password", "set")
     assert said.code == 0
@@ -113,7 +114,7 @@ def test_a_password_is_asked_for_twice_on_a_terminal(desk: Desk, house: House) -
     assert PASSWORD not in said.out + said.err
 
 
-def test_two_different_passwords_change_nothing(desk: Desk, house: House) -> None:
+def test_two_different_passwords_change_nothing(desk: Desk, house: House[Any]) -> None:
     desk.answers = [PASSWORD, PASSWORD + "x"]
     said = desk("password", "set")
     assert said.code == 1
@@ -122,14 +123,14 @@ def test_two_different_passwords_change_nothing(desk: Desk, house: House) -> Non
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nsecond line\n"])
-def test_a_password_comes_from_a_pipe(desk: Desk, house: House, end: str) -> None:
+def test_a_password_comes_from_a_pipe(desk: Desk, house: House[Any], end: str) -> None:
     assert desk("password", "set", source=f" {PASSWORD} {end}").code == 0
     assert house.came == [SetPassword(password=f" {PASSWORD} ")]
     assert desk.asked == []
 
 
 @pytest.mark.parametrize("source", ["", "\n", "bad\udcff"])
-def test_no_password_is_no_change(desk: Desk, house: House, source: str) -> None:
+def test_no_password_is_no_change(desk: Desk, house: House[Any], source: str) -> None:
     assert desk("password", "set", source=source).code == 1
     assert house.came == []
 
@@ -138,14 +139,18 @@ def test_no_password_is_no_change(desk: Desk, house: House, source: str) -> None
     "argv", [["password", "set", PASSWORD], ["secret", "set", "A", "sk-1"],
              ["secret", "unlock", "phrase"], ["password", "set", "--password", PASSWORD]],
 )  # fmt: skip
-def test_no_secret_is_taken_from_the_arguments(desk: Desk, house: House, argv: list[str]) -> None:
+def test_no_secret_is_taken_from_the_arguments(
+    desk: Desk, house: House[Any], argv: list[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         desk(*argv)
     assert ended.value.code == 2
     assert house.came == []
 
 
-def test_provider_keys_and_the_passphrase_are_read_the_same_way(desk: Desk, house: House) -> None:
+def test_provider_keys_and_the_passphrase_are_read_the_same_way(
+    desk: Desk, house: House[Any]
+) -> None:
     assert desk("secret", "set", "OPENAI_API_KEY", source="sk-1\n").code == 0
     desk.answers = ["open sesame"]
     assert desk("secret", "unlock").code == 0
@@ -169,7 +174,7 @@ def test_open_gives_the_link_to_the_browser_or_prints_it(desk: Desk) -> None:
     assert desk("open", "--json").json == {"ok": True, "reason": None, "value": link}
 
 
-def test_quit_waits_until_nobody_answers(paths: Paths, house: House) -> None:
+def test_quit_waits_until_nobody_answers(paths: Paths, house: House[Any]) -> None:
     desk, said = Desk(paths), []
     with instance(paths, house):
         quitter = threading.Thread(target=lambda: said.append(desk("quit")))
@@ -190,7 +195,7 @@ def test_quit_says_when_it_does_not_end(desk: Desk, monkeypatch: pytest.MonkeyPa
 # -- settings ----------------------------------------------------------------------------
 
 
-def test_settings_are_listed_read_and_changed(desk: Desk, house: House) -> None:
+def test_settings_are_listed_read_and_changed(desk: Desk, house: House[Any]) -> None:
     listed = desk("config", "list").out.splitlines()
     assert "opencode.enabled = true" in listed
     assert "tunnels.quick.transport = auto" in listed
@@ -205,7 +210,7 @@ def test_settings_are_listed_read_and_changed(desk: Desk, house: House) -> None:
     assert [(t.name, t.kind, t.enabled) for t in settings.tunnels] == [("quick", "quick", False)]
 
 
-def test_settings_in_json_are_the_configuration(desk: Desk, house: House) -> None:
+def test_settings_in_json_are_the_configuration(desk: Desk, house: House[Any]) -> None:
     listed = desk("config", "list", "--json").out
     assert msgspec.json.decode(listed, type=Configuration) == house.settings.read()
     assert desk("config", "get", "opencode.enabled", "--json").json is True
@@ -225,7 +230,7 @@ def test_settings_in_json_are_the_configuration(desk: Desk, house: House) -> Non
     ],
 )
 def test_a_wrong_setting_is_refused_in_words(
-    desk: Desk, house: House, argv: list[str], code: int
+    desk: Desk, house: House[Any], argv: list[str], code: int
 ) -> None:
     before = house.settings.read()
     said = desk(*argv)
@@ -237,7 +242,7 @@ def test_a_wrong_setting_is_refused_in_words(
 # -- logs --------------------------------------------------------------------------------
 
 
-def test_log_lines_are_inert_and_one_line_each(desk: Desk, house: House) -> None:
+def test_log_lines_are_inert_and_one_line_each(desk: Desk, house: House[Any]) -> None:
     house.logs.add("\x1b]0;title\x07 \r\n \x9b31m done")
     house.logs.add("other", source="quick")
     said = desk("logs", terminal=True, NO_COLOR="1")
@@ -249,7 +254,7 @@ def test_log_lines_are_inert_and_one_line_each(desk: Desk, house: House) -> None
     assert line.text == "\x1b]0;title\x07 \r\n \x9b31m done"
 
 
-def test_log_filters_reach_the_store(desk: Desk, house: House) -> None:
+def test_log_filters_reach_the_store(desk: Desk, house: House[Any]) -> None:
     for number in range(5):
         house.logs.add(f"line {number}", at=house.journal.latest().taken_at + number * 20)
     assert [row["text"] for row in map(json.loads, desk("logs", "-n", "2", "--json").out
@@ -262,7 +267,9 @@ def test_log_filters_reach_the_store(desk: Desk, house: House) -> None:
     assert desk("logs", "--since", "yesterday").code == 1
 
 
-def test_following_shows_new_lines_and_ends_with_the_program(paths: Paths, house: House) -> None:
+def test_following_shows_new_lines_and_ends_with_the_program(
+    paths: Paths, house: House[Any]
+) -> None:
     desk, said = Desk(paths), []
     house.logs.add("old")
     with instance(paths, house):

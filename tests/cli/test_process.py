@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,12 +31,12 @@ COMMAND = [sys.executable, "-c", WIRED + "sys.exit(code)"]
 
 
 @pytest.fixture
-def house() -> House:
+def house() -> House[Any]:
     return build()
 
 
 @pytest.fixture
-def environment(paths: Paths, house: House) -> Iterator[dict[str, str]]:
+def environment(paths: Paths, house: House[Any]) -> Iterator[dict[str, str]]:
     with instance(paths, house):
         yield {
             "NEXUS_TRAY_HOME": str(paths.run.parent),
@@ -71,7 +72,7 @@ def test_a_narrow_locale_gets_plain_shapes(environment: dict[str, str]) -> None:
 
 
 def test_a_password_through_a_pipe_is_in_no_argument(
-    environment: dict[str, str], house: House
+    environment: dict[str, str], house: House[Any]
 ) -> None:
     done = run(environment, "password", "set", given="correct horse ☂ staple\n".encode())
     assert done.returncode == 0
@@ -83,7 +84,7 @@ ON_TERMINAL = "import os, sys; os.open(sys.argv.pop(1), os.O_RDWR)\n"
 
 
 def test_a_password_typed_on_a_terminal_is_not_echoed(
-    environment: dict[str, str], house: House
+    environment: dict[str, str], house: House[Any]
 ) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", ON_TERMINAL + WIRED + "sys.exit(code)", os.ttyname(theirs)]
@@ -106,7 +107,7 @@ def test_a_password_typed_on_a_terminal_is_not_echoed(
     assert b"correct horse battery" not in shown
 
 
-def test_a_reader_that_leaves_is_no_error(environment: dict[str, str], house: House) -> None:
+def test_a_reader_that_leaves_is_no_error(environment: dict[str, str], house: House[Any]) -> None:
     for number in range(5000):
         house.logs.add(f"{number} " + "x" * 90)
     command = [*COMMAND, "logs", "-n", "5000"]
@@ -121,7 +122,7 @@ def test_a_reader_that_leaves_is_no_error(environment: dict[str, str], house: Ho
         assert child.wait(30) == 0
 
 
-def test_interrupting_a_follow_is_quiet(environment: dict[str, str], house: House) -> None:
+def test_interrupting_a_follow_is_quiet(environment: dict[str, str], house: House[Any]) -> None:
     house.logs.add("first")
     with subprocess.Popen(
         [*COMMAND, "logs", "-f"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -23,18 +23,19 @@ from nexus_tray.commands import (
 )
 from nexus_tray.core.backend import Backend
 from nexus_tray.model import Cursor, Desired, EventKind, Level, LogQuery, Problem
-from tests.api.doubles import BOOT, House, first_snapshot
-from tests.api.doubles import house as build
+from nexus_tray.paths import Paths
+from tests.api.doubles import BOOT, House, StoredLogs, first_snapshot, stored_house
 from tests.api.wires import TOKEN, served
 
 
 @pytest.fixture
-def house() -> House:
-    return build()
+def house(paths: Paths) -> Iterator[House[StoredLogs]]:
+    with stored_house(paths) as house:
+        yield house
 
 
 @pytest.fixture(params=["local", "http"])
-def backend(request: pytest.FixtureRequest, house: House) -> Iterator[Backend]:
+def backend(request: pytest.FixtureRequest, house: House[StoredLogs]) -> Iterator[Backend]:
     if request.param == "local":
         yield house.backend
         return
@@ -64,7 +65,7 @@ def test_every_command_stands_in_the_table() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
 def test_a_command_arrives_whole_and_once(
-    backend: Backend, house: House, command: AnyCommand
+    backend: Backend, house: House[StoredLogs], command: AnyCommand
 ) -> None:
     outcome = backend.submit(command)
     assert outcome.ok
@@ -78,7 +79,7 @@ def test_the_outcome_carries_its_value(backend: Backend) -> None:
 
 @pytest.mark.parametrize("name", ["nothing", "öpencode", "open code", "%6fpencode"])
 def test_a_refused_command_says_why_and_changes_nothing(
-    backend: Backend, house: House, name: str
+    backend: Backend, house: House[StoredLogs], name: str
 ) -> None:
     before = backend.snapshot()
     outcome = backend.submit(StopService(name=name))
@@ -90,7 +91,9 @@ def test_a_refused_command_says_why_and_changes_nothing(
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../password", "..", "\ud800"])
-def test_no_name_reaches_beyond_its_place(backend: Backend, house: House, name: str) -> None:
+def test_no_name_reaches_beyond_its_place(
+    backend: Backend, house: House[StoredLogs], name: str
+) -> None:
     assert not backend.submit(StopService(name=name)).ok
     assert house.came == []
 
@@ -111,7 +114,7 @@ def test_a_reader_of_another_boot_begins_again(backend: Backend) -> None:
         assert backend.events(stale, 5.0).events[0].kind is EventKind.RESET
 
 
-def test_events_come_in_order_and_once(backend: Backend, house: House) -> None:
+def test_events_come_in_order_and_once(backend: Backend, house: House[StoredLogs]) -> None:
     since = backend.events(None, 0.0).cursor
     house.journal.note("OpenCode ended.", service="opencode")
     backend.submit(StopService(name="quick"))
@@ -128,7 +131,7 @@ def test_events_come_in_order_and_once(backend: Backend, house: House) -> None:
     assert again.cursor == batch.cursor
 
 
-def test_a_waiting_reader_is_woken(backend: Backend, house: House) -> None:
+def test_a_waiting_reader_is_woken(backend: Backend, house: House[StoredLogs]) -> None:
     since = backend.events(None, 0.0).cursor
     teller = threading.Timer(0.1, house.journal.note, args=("now",))
     teller.start()
@@ -137,7 +140,7 @@ def test_a_waiting_reader_is_woken(backend: Backend, house: House) -> None:
     assert [event.note for event in batch.events] == ["now"]
 
 
-def test_logs_are_filtered_and_paged(backend: Backend, house: House) -> None:
+def test_logs_are_filtered_and_paged(backend: Backend, house: House[StoredLogs]) -> None:
     for number in range(10):
         level = Level.ERROR if number % 2 else Level.INFO
         house.logs.add(f"line {number} & more", source="quick" if number < 5 else "opencode",
@@ -156,7 +159,7 @@ def test_logs_are_filtered_and_paged(backend: Backend, house: House) -> None:
     assert [line.id for line in after.lines] == [9]
 
 
-def test_logs_wait_for_the_first_new_line(backend: Backend, house: House) -> None:
+def test_logs_wait_for_the_first_new_line(backend: Backend, house: House[StoredLogs]) -> None:
     house.logs.add("old")
     writer = threading.Timer(0.1, house.logs.add, args=("new",))
     writer.start()
@@ -168,7 +171,7 @@ def test_logs_wait_for_the_first_new_line(backend: Backend, house: House) -> Non
 def test_a_bad_pattern_is_a_problem(backend: Backend) -> None:
     with pytest.raises(Problem) as caught:
         backend.logs(LogQuery(pattern="("))
-    assert caught.value.reason.code == "log-pattern"
+    assert caught.value.reason.code == "log-pattern-invalid"
 
 
 def test_settings_are_merged_and_tagged(backend: Backend) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,12 +37,12 @@ BODIES: dict[str, dict[str, object]] = {
 
 
 @pytest.fixture(scope="module")
-def house() -> House:
+def house() -> House[Any]:
     return build()
 
 
 @pytest.fixture(scope="module")
-def server(house: House) -> Iterator[ApiServer]:
+def server(house: House[Any]) -> Iterator[ApiServer]:
     with served(house.backend) as server:
         yield server
 
@@ -56,7 +57,7 @@ def body_of(route: Route) -> dict[str, object] | None:
     return BODIES[getattr(route.body, "__name__", "dict")]
 
 
-def state(house: House) -> tuple[int, Snapshot, Configuration, int]:
+def state(house: House[Any]) -> tuple[int, Snapshot, Configuration, int]:
     return (len(house.came), house.journal.latest(), house.settings.read(), house.journal.next_id)
 
 
@@ -89,7 +90,7 @@ VIOLATIONS: dict[str, tuple[int, Headers]] = {
 @pytest.mark.parametrize("violation", VIOLATIONS)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_wrong_caller_is_refused_and_changes_nothing(
-    server: ApiServer, house: House, route: Route, violation: str
+    server: ApiServer, house: House[Any], route: Route, violation: str
 ) -> None:
     status, headers = VIOLATIONS[violation]
     before = state(house)
@@ -107,7 +108,7 @@ FORMS = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b",
 @pytest.mark.parametrize("token", [True, False])
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.method != "GET"], ids=lambda r: r.name)
 def test_a_form_is_refused_and_changes_nothing(
-    server: ApiServer, house: House, route: Route, form: str, token: bool
+    server: ApiServer, house: House[Any], route: Route, form: str, token: bool
 ) -> None:
     before = state(house)
     headers = {"Host": authority(server), "Content-Type": form}
@@ -120,7 +121,7 @@ def test_a_form_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_no_get_changes_anything(server: ApiServer, house: House, route: Route) -> None:
+def test_no_get_changes_anything(server: ApiServer, house: House[Any], route: Route) -> None:
     before = state(house)
     if not route.stream:
         ask(server, "GET", path_of(route))
@@ -148,7 +149,7 @@ def test_the_guard_stands_before_paths_that_do_not_exist(server: ApiServer, path
     ],
 )
 def test_ambiguous_heads_that_wsgiref_would_take_change_nothing(
-    server: ApiServer, house: House, more: str
+    server: ApiServer, house: House[Any], more: str
 ) -> None:
     before = state(house)
     head = (
@@ -160,7 +161,9 @@ def test_ambiguous_heads_that_wsgiref_would_take_change_nothing(
     assert state(house) == before
 
 
-def test_a_second_request_behind_the_first_is_not_heard(server: ApiServer, house: House) -> None:
+def test_a_second_request_behind_the_first_is_not_heard(
+    server: ApiServer, house: House[Any]
+) -> None:
     """One request per connection: what follows a body can be no request."""
     before = state(house)
     one = f"GET {PREFIX}/config HTTP/1.1\r\nHost: {authority(server)}\r\n"
