@@ -169,12 +169,13 @@ def _enter(machine: Machine, state: ServiceState, now: float) -> Machine:
     return replace(machine, state=state, since=since, deadline=None, probe_at=None)
 
 
-def _begin(machine: Machine, now: float, policy: Policy) -> Stepped:
-    """STOPPED, BACKOFF or FAILED -> STARTING."""
+def _begin(machine: Machine, now: float, policy: Policy, *, again: bool = False) -> Stepped:
+    """STOPPED, BACKOFF, FAILED or the end of STOPPING -> STARTING."""
     recent = tuple(t for t in machine.starts if now - t < policy.crash_window)
     machine = replace(
         _enter(machine, S.STARTING, now),
         run=machine.run + 1,
+        restarts=machine.restarts + again,
         alive=True,
         fault=None,
         unwell=Cause.CRASH,
@@ -268,11 +269,10 @@ def _exited(
     machine = replace(machine, alive=False, probing_run=0)
     if not machine.wanted:
         return _rest(machine, now), ()
-    machine = replace(machine, restarts=machine.restarts + 1)
     if machine.state is S.STOPPING:
         # how it ended is our own doing; why we ended it decides
         if machine.fault is None:
-            return _begin(machine, now, policy)
+            return _begin(machine, now, policy, again=True)
         return _back_off(machine, machine.fault, None, now, policy, chance)
     if failure is not None:
         machine = replace(machine, reason=failure.reason)
@@ -330,7 +330,7 @@ def _tick(machine: Machine, now: float, policy: Policy) -> Stepped:
 def _due(machine: Machine, now: float, policy: Policy) -> Stepped:
     """The deadline of the present state has come."""
     if machine.state is S.BACKOFF:
-        return _begin(machine, now, policy)
+        return _begin(machine, now, policy, again=True)
     if machine.state is S.STARTING:
         return _end(machine, now, policy, fault=machine.unwell)
     if machine.state is S.STOPPING:
