@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from nexus_tray.api.listener import is_foreign
 from nexus_tray.commands import (
     AnswerPermission,
     AnswerQuestion,
@@ -75,7 +76,8 @@ def connect(paths: Paths) -> "HttpBackend":
 
     Raises Problem "not-running" when there is none, and what `read_private` raises when
     the file could be another's: its address would be sent passwords. A file left behind by
-    a killed instance is found out at the first call, which raises "not-running" too.
+    a killed instance is found out here if another user's program has its port now, else at
+    the first call, which raises "not-running" too.
     """
     try:
         found = msgspec.json.decode(read_private(paths.api_file, 4096), type=_Address)
@@ -83,7 +85,10 @@ def connect(paths: Paths) -> "HttpBackend":
         raise Problem(NOT_RUNNING) from None
     except msgspec.DecodeError as error:
         raise Problem(_unreadable(f"{paths.api_file} is damaged ({error})")) from error
-    return HttpBackend(found.url, found.token)
+    backend = HttpBackend(found.url, found.token)
+    if is_foreign(backend.port):
+        raise Problem(NOT_RUNNING)
+    return backend
 
 
 class HttpBackend:
@@ -98,7 +103,7 @@ class HttpBackend:
         host, _, port = authority.partition(":")
         if (scheme, host) != ("http", "127.0.0.1") or not port.isdigit():
             raise Problem(_unreadable(f"{url!r} is no address on this machine"))
-        self._port = int(port)
+        self.port = int(port)
         self._token = token
 
     def snapshot(self) -> Snapshot:
@@ -156,7 +161,7 @@ class HttpBackend:
             # json, not msgspec: it spells half surrogates out, which the server then refuses
             # in words, where msgspec could not encode them at all.
             data = json.dumps(body).encode()
-        line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=patience)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         try:
             line.request(method, PREFIX + target, data, headers)
             with line.getresponse() as answer:

@@ -5,7 +5,7 @@ handler is one question to Backend; what it decides is only how that looks over 
 Imports layer 1 and Backend; runs in the thread of the request.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -14,10 +14,22 @@ from nexus_tray.api.openapi import document
 from nexus_tray.api.routes import (
     Answer,
     Call,
-    Query,
     Route,
     fault,
     read_cursor,
+)
+from nexus_tray.api.shapes import (
+    ExportQuery,
+    JournalQuery,
+    LogsQuery,
+    Passphrase,
+    Password,
+    PermissionReply,
+    Place,
+    QuestionReply,
+    Secret,
+    StreamQuery,
+    Wish,
 )
 from nexus_tray.commands import (
     AnswerPermission,
@@ -44,90 +56,9 @@ from nexus_tray.model import (
     Reason,
     Service,
     Snapshot,
-    Value,
     to_json,
 )
 from nexus_tray.settings import Configuration
-
-LONGEST_WAIT = 60.0
-"""Seconds: the longest `timeout` of a long poll."""
-
-Timeout = Annotated[float, msgspec.Meta(ge=0.0, le=LONGEST_WAIT)]
-LogId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Limit = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
-
-
-class JournalQuery(Query, frozen=True):
-    """`since`: a cursor as `boot:id` (none: from the Snapshot on); `timeout`: seconds to wait."""
-
-    since: str = ""
-    timeout: Timeout = 0.0
-
-
-class Filters(LogQuery, frozen=True):
-    """LogQuery's filters, with bounds that any store can bear (ids are SQLite's, 64 bits)."""
-
-    before: LogId | None = None
-    after: LogId | None = None
-    limit: Limit = 200
-
-
-class LogsQuery(Filters, frozen=True):
-    """LogQuery's filters; `timeout`: seconds to wait for a first line after `after`."""
-
-    timeout: Timeout = 0.0
-
-
-class StreamQuery(Filters, frozen=True):
-    """LogQuery's filters: begins with the newest `limit` lines, or behind `after`."""
-
-
-class ExportQuery(Filters, frozen=True):
-    """LogQuery's filters, without a limit; `format`: `text`, `csv` or `jsonl`."""
-
-    format: export.Format = export.Format.TEXT
-
-
-class Wish(Value, frozen=True):
-    """What is wished of a service."""
-
-    desired: Desired
-
-
-class Password(Value, frozen=True):
-    """The password for remote access."""
-
-    password: str
-
-
-class Place(Value, frozen=True):
-    """Where a ticket leads: a path of the gateway's local door."""
-
-    path: str = "/"
-
-
-class PermissionReply(Value, frozen=True):
-    """`once`, `always` or `reject`."""
-
-    reply: str
-
-
-class QuestionReply(Value, frozen=True):
-    """One list of chosen labels per part of the question; an empty list rejects."""
-
-    answers: tuple[tuple[str, ...], ...]
-
-
-class Secret(Value, frozen=True):
-    """A provider key."""
-
-    secret: str
-
-
-class Passphrase(Value, frozen=True):
-    """What opens the encrypted secrets file."""
-
-    passphrase: str
 
 
 def read_snapshot(call: Call) -> Answer:

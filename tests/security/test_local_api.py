@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from nexus_tray.api.client import HttpBackend, connect
 from nexus_tray.api.resources import ROUTES
 from nexus_tray.api.routes import PREFIX, Route
 from nexus_tray.api.server import ApiServer
-from nexus_tray.model import Snapshot
+from nexus_tray.model import Problem, Snapshot
+from nexus_tray.paths import Paths
 from nexus_tray.settings import Configuration
-from nexus_tray.store.files import ensure_private_dir, write_atomic
+from nexus_tray.system.runtime import publish
 from tests.api.doubles import House
 from tests.api.doubles import house as build
 from tests.api.wires import TOKEN, ask, authority, raw, served
@@ -186,6 +188,10 @@ def test_a_page_of_another_origin_gets_no_leave_to_ask(server: ApiServer) -> Non
     assert not any(name.lower().startswith("access-control") for name in reply.headers)
 
 
+ROOT_ONLY = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become another user"
+)
+
 AS_NOBODY = """
 import os, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -196,15 +202,38 @@ except PermissionError:
 """
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become another user"
-)
+IMPOSTOR = """
+import os, socket
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    line, _ = listener.accept()
+    print(line.recv(65536), flush=True)
+"""
+
+
+@ROOT_ONLY
+def test_another_user_on_the_port_of_a_killed_instance_is_told_nothing(paths: Paths) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", IMPOSTOR], stdout=subprocess.PIPE, text=True
+    ) as impostor:
+        assert impostor.stdout is not None
+        url = f"http://127.0.0.1:{impostor.stdout.readline().strip()}"
+        publish(paths, url, TOKEN)
+        with pytest.raises(Problem) as caught:
+            connect(paths)
+        assert caught.value.reason.code == "not-running"
+        assert HttpBackend(url, TOKEN).port  # which would send, if it were asked to
+        impostor.kill()
+        assert impostor.stdout.read() == ""
+
+
+@ROOT_ONLY
 def test_another_user_can_not_read_the_token(tmp_path: Path) -> None:
     """The token's file is 0600 below 0700, so another user has the address at most."""
     run = tmp_path / "run"
-    ensure_private_dir(run)
     tmp_path.chmod(0o711)
-    write_atomic(run / "api.json", json.dumps({"url": "http://127.0.0.1:1", "token": "t"}).encode())
+    publish(Paths(config=run, data=run, run=run, tools=run), "http://127.0.0.1:1", "t")
     run.chmod(0o711)  # even where the folder would let them in
     command = [sys.executable, "-c", AS_NOBODY, str(run / "api.json")]
     tried = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
