@@ -20,14 +20,7 @@ from tests.cli.desk import instance
 
 ROOT = Path(__file__).parent.parent.parent
 
-# As nexus_tray.__main__ wires it, without the program itself behind `run`.
-WIRED = """
-import sys
-from nexus_tray import cli
-from nexus_tray.api import client
-code = cli.main(sys.argv[1:], run=lambda options: 7, connect=client.connect)
-"""
-COMMAND = [sys.executable, "-c", WIRED + "sys.exit(code)"]
+COMMAND = [sys.executable, "-m", "nexus_tray"]
 
 
 @pytest.fixture
@@ -80,14 +73,19 @@ def test_a_password_through_a_pipe_is_in_no_argument(
 
 
 # The first terminal that a session's leader opens becomes its controlling one.
-ON_TERMINAL = "import os, sys; os.open(sys.argv.pop(1), os.O_RDWR)\n"
+ON_TERMINAL = """
+import os, sys
+os.open(sys.argv.pop(1), os.O_RDWR)
+from nexus_tray.__main__ import main
+sys.exit(main())
+"""
 
 
 def test_a_password_typed_on_a_terminal_is_not_echoed(
     environment: dict[str, str], house: House[Any]
 ) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", ON_TERMINAL + WIRED + "sys.exit(code)", os.ttyname(theirs)]
+    command = [sys.executable, "-c", ON_TERMINAL, os.ttyname(theirs)]
     with subprocess.Popen(
         [*command, "password", "set"], env=environment, start_new_session=True,
         stdin=theirs, stdout=theirs, stderr=theirs,
@@ -142,9 +140,12 @@ HEAVY = (
 
 
 def test_status_imports_nothing_heavy(environment: dict[str, str]) -> None:
-    look = f"print([name for name in {HEAVY.split()!r} if name in sys.modules])"
+    look = (
+        "import sys; from nexus_tray.__main__ import main; main();"
+        f"print([name for name in {HEAVY.split()!r} if name in sys.modules])"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", WIRED + look, "status", "--json"],
+        [sys.executable, "-c", look, "status", "--json"],
         env=environment, capture_output=True, timeout=30, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == b"[]"
