@@ -1,5 +1,6 @@
 """What survives the death of the program, of the guard, or of both: nothing. Real signals."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.system import guard, process_tree
+from nexus_tray.system.guard_posix import SAME_MOMENT
 from tests.faults.program import lines
 
 ROOT = Path(__file__).parents[2]
@@ -72,18 +74,24 @@ def run(tmp_path: Path) -> Iterator[Callable[[str], Guarded]]:
 
     yield start
     for each in begun:
-        for pid in each.starts():
-            identity = process_tree.identify(pid)
-            command = Path(f"/proc/{pid}/cmdline")
-            if identity and str(tmp_path).encode() in command.read_bytes():
-                process_tree.send(identity, signal.SIGKILL)
-        each.process.send_signal(signal.SIGTERM)
-        until(lambda one=each: one.process.poll() is not None, "the guard ends")  # type: ignore[misc]
+        each.process.kill()
+        each.process.wait()
         assert each.process.stderr is not None
         each.process.stderr.close()
+    assert process_tree.end(lambda: named(tmp_path), grace=0.0) == set()
 
 
 Run = Callable[[str], Guarded]
+
+
+def named(folder: Path) -> set[process_tree.Identity]:
+    """What runs with this test's folder on its command line: a failed test leaves nothing."""
+    found = set()
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() + b"\0" in command.read_bytes():
+                found.add(process_tree.identify(int(command.parent.name)))
+    return {each for each in found if each is not None}
 
 
 def alive(found: set[process_tree.Identity]) -> set[process_tree.Identity]:
@@ -132,15 +140,11 @@ def test_the_second_signal_kills_at_once(run: Run) -> None:
     guarded.started()
     guarded.process.terminate()
     until(lambda: guarded.notes()[-1] == "signal 15", "the first arrived")
+    time.sleep(SAME_MOMENT + 0.1)  # sooner, it would count as one with the first
     began = time.monotonic()
-
-    def again() -> bool:  # those of the first moment count as one with the first
-        guarded.process.terminate()
-        return guarded.process.poll() is not None
-
-    until(again, "the guard ended")
-    assert time.monotonic() - began < 5
+    guarded.process.terminate()
     assert guarded.ended()[0] == 128 + signal.SIGKILL
+    assert time.monotonic() - began < 5
     assert guarded.notes()[-1] == "signal 15"
 
 
@@ -151,10 +155,10 @@ def test_term_and_hangup_together_are_one_request(run: Run) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
         guarded.process.send_signal(number)
     until(lambda: guarded.notes()[-1] == "signal 15", "it arrived")
-    time.sleep(0.5)  # nothing must happen now
-    guarded.process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
-    assert guarded.process.poll() is None
+    time.sleep(SAME_MOMENT + 0.1)
+    guarded.process.send_signal(signal.SIGHUP)  # not even later: a closing terminal is no haste
+    with pytest.raises(subprocess.TimeoutExpired):
+        guarded.process.wait(0.5)
     os.kill(pid, signal.SIGKILL)
     assert guarded.ended()[0] == 128 + signal.SIGKILL
     assert guarded.notes()[1:] == ["signal 15"]

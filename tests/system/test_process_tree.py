@@ -103,6 +103,14 @@ time.sleep(600)
 """
 
 
+@pytest.fixture
+def nothing_stays() -> Iterator[None]:
+    """Whatever a test says, its marked processes end."""
+    yield
+    assert process_tree.end(lambda: process_tree.members((0, 0.0), "test"), 0.0) == set()
+
+
+@pytest.mark.usefixtures("nothing_stays")
 def test_all_three_ways_lead_to_the_set(table: ModuleType) -> None:
     env = {**os.environ, process_tree.MARK: "test.tree"}
     with subprocess.Popen(
@@ -125,6 +133,7 @@ def test_all_three_ways_lead_to_the_set(table: ModuleType) -> None:
         assert root.wait(10) == -signal.SIGTERM
 
 
+@pytest.mark.usefixtures("nothing_stays")
 def test_end_kills_who_does_not_listen_and_finds_who_is_born_meanwhile(table: ModuleType) -> None:
     breeder = "trap '' TERM; while :; do setsid sleep 600 & sleep 0.01; done"
     env = {**os.environ, process_tree.MARK: "test.breed"}
