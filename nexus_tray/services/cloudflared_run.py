@@ -178,7 +178,9 @@ class Run:
         lab = self._plan.lab.environment if self._plan.lab else {}
         return child_environment(
             self._plan.environment(),
-            TOOL,
+            # With HTTP_PROXY set, Go's client speaks to our socket as to a proxy: in absolute
+            # targets, which the gateway refuses. The quick service is https (HTTPS_PROXY).
+            [name for name in TOOL if name.lower() != "http_proxy"],
             additions={
                 **lab,
                 **config_file.tag_environment(secret),
