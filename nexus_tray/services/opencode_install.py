@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -104,7 +105,7 @@ def _extract(archive: Path, target: Path, package: str) -> None:
                 raise Problem(_reason("fetch", f"{package} has no {wanted}."))
             with member, target.open("xb") as file:
                 shutil.copyfileobj(member, file, 1024 * 1024)
-    except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, KeyError, EOFError, OSError) as error:
         raise Problem(_reason("fetch", f"The archive of {package} is not sound.")) from error
 
 
