@@ -88,8 +88,9 @@ def test_a_deaf_grandchild_with_the_pipe_ends_too(told: Told, tmp_path: Path, wa
 
 @pytest.mark.parametrize("way", ENDS)
 def test_a_stranger_with_the_pipe_cannot_hold_the_end_up(
-    told: Told, tmp_path: Path, stray: list[int], way: str
+    told: Told, tmp_path: Path, stray: list[int], way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process, "DRAIN", 0.5)
     child = start(told, ESCAPED + "while :; do sleep 0.05; done", tmp_path)
     stray += told.pids(1)
     began = time.monotonic()
