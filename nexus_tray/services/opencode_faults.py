@@ -148,16 +148,6 @@ def _detail(error: ConfigError) -> str:
     return (lines[0] if lines else message.strip() or error.name)[:LONGEST_DETAIL]
 
 
-def config_refused(status: int) -> Reason:
-    """`GET /config` is refused for a cause that is not named."""
-    return reason(
-        "config-refused",
-        f"OpenCode runs but refuses to say its configuration (status {status}).",
-        "Nothing about a project works like this.",
-        "Its log says more.",
-    )
-
-
 def ended(code: int | None, tail: Iterable[str]) -> Failure:
     """OpenCode's process ended though it should run. `code` below 0 is a signal's number."""
     said = " ".join(plain(line).strip() for line in tail if line.strip())[-LONGEST_DETAIL:]

@@ -68,6 +68,15 @@ def test_its_log_arrives_with_levels(opencode: Keeper) -> None:
     assert (Level.INFO, "init") in opencode.log
 
 
+def test_the_password_is_kept_out_of_the_log(opencode_home: Home) -> None:
+    tell = '#!/bin/sh\necho "server password $OPENCODE_SERVER_PASSWORD"\nexit 1\n'
+    with Keeper(opencode_home, script(opencode_home.root / "tells", tell)) as keeper:
+        keeper.begin()
+        end = failure(keeper.exited(5))
+        assert (Level.INFO, "server password •••") in keeper.log
+        assert end.reason.meaning == "Its last words: server password •••"
+
+
 def test_a_stop_ends_tools_in_sessions_of_their_own_and_reports_it(opencode_home: Home) -> None:
     with Keeper(opencode_home) as keeper:
         upstream = keeper.start()
@@ -83,6 +92,7 @@ def test_a_stop_ends_tools_in_sessions_of_their_own_and_reports_it(opencode_home
         assert keeper.stop().failure is None
         assert time.monotonic() - began < 8
         assert not runs(tool)
+        assert any("disposing" in text for _, text in keeper.log), "asked in order before TERM"
         assert keeper.upstreams == [upstream, None]
         keeper.driver.stop(keeper.run)  # a run that is over: nothing happens
         keeper.driver.kill(keeper.run)
