@@ -148,17 +148,17 @@ class Handlers:
             raise Problem(DOOR_CLOSED)
         return f"{address}/_nexus/enter?ticket={self._accounts().new_ticket(command.path)}"
 
-    def _set_secret(self, command: commands.SetSecret) -> None:
+    def _set_secret(self, command: commands.SetSecret) -> str:
         self._secrets.set(command.name, command.secret)
-        self._reapply()
+        return AT_NEXT_START
 
-    def _delete_secret(self, command: commands.DeleteSecret) -> None:
+    def _delete_secret(self, command: commands.DeleteSecret) -> str:
         self._secrets.delete(command.name)
-        self._reapply()
+        return AT_NEXT_START
 
-    def _unlock_secrets(self, command: commands.UnlockSecrets) -> None:
+    def _unlock_secrets(self, command: commands.UnlockSecrets) -> str:
         self._secrets.unlock(command.passphrase)
-        self._reapply()
+        return AT_NEXT_START
 
     def _shutdown(self, _: commands.Shutdown) -> None:
         self._shut_down()
@@ -192,6 +192,9 @@ def wish(settings: Settings, name: str, *, enabled: bool) -> dict[str, Any]:
             found["enabled"] = enabled
     return {"tunnels": tunnels}  # RFC 7396 replaces arrays whole
 
+
+AT_NEXT_START = "OpenCode sees it from its next start on: nexus-tray restart opencode"
+"""Not at once: a restart would cut off what the agent is doing."""
 
 DOOR_CLOSED = Reason(
     code="local-door-closed",

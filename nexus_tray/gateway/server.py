@@ -85,6 +85,10 @@ class Gateway:
         """The local door's port on 127.0.0.1; 0 before the first start, if any would do."""
         return self._local_port
 
+    def use_port(self, local_port: int) -> None:
+        """Open the local door there from the next start on (0: where it was, or any)."""
+        self._local_port = local_port or self._local_port
+
     @property
     def local_address(self) -> str:
         """Where this machine's browser finds the local door."""

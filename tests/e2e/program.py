@@ -64,11 +64,10 @@ class Program:
                 cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
-        wait_until(lambda: self.cli("status").returncode == 0 or self.popen_ended(), 30, "a start")
-        assert not self.popen_ended(), self.output.read_text()
-
-    def popen_ended(self) -> bool:
-        return self.popen is None or self.popen.poll() is not None
+        try:
+            wait_until(lambda: self.cli("status").returncode == 0, 30, "a start")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output.read_text()}") from None
 
     def cli(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run `nexus-tray` with these arguments and this standard input."""

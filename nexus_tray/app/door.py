@@ -1,0 +1,186 @@
+"""The gateway put together: relay, site, sign-in, event bridge, shaping, manifest.
+
+Owns the order in which these are made and ended, and what must outlive a gateway that is
+not there yet: where OpenCode listens. Nothing of it stands when sign-in's database cannot
+be opened (the gateway stays shut then, SECURITY.md). Any thread may call.
+"""
+
+import contextlib
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nexus_tray.commands import AnyCommand, Outcome
+from nexus_tray.gateway import static
+from nexus_tray.gateway.bridge import Bridge
+from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.manifest import ManifestCopy
+from nexus_tray.gateway.passwords import Passwords
+from nexus_tray.gateway.server import Gateway
+from nexus_tray.gateway.sessions import Sessions
+from nexus_tray.gateway.shaping import Shaping
+from nexus_tray.gateway.site import GatewaySite, World
+from nexus_tray.model import Hop, Problem, Reason, Snapshot
+from nexus_tray.paths import Paths
+from nexus_tray.store.accounts import Accounts
+from nexus_tray.store.audit import Audit
+from nexus_tray.store.database import open_database
+
+SWEEP_SECONDS = 60.0
+
+NO_PASSWORD = Reason(
+    code="no-password",
+    hop=Hop.GATEWAY,
+    what="Remote access is off: no password is set.",
+    meaning="Without one, whoever finds the address would own this machine.",
+    cure="Choose one: nexus-tray password set",
+)
+
+
+def ui_folder() -> Path:
+    """Where the gateway's styles and scripts are: in the checkout, or in the package."""
+    package = Path(__file__).parent.parent
+    inside = package / "ui" / "gateway"
+    return inside if inside.is_dir() else package.parent / "ui" / "gateway"
+
+
+class Door:
+    """The gateway and everything in it, made at first need.
+
+    `snapshot` and `submit` are what its pages show and do.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        snapshot: Callable[[], Snapshot],
+        submit: Callable[[AnyCommand], Outcome],
+    ) -> None:
+        self._paths = paths
+        self._snapshot = snapshot
+        self._submit = submit
+        self._lock = threading.Lock()
+        self._upstream: Upstream | None = None
+        self._gateway: Gateway | None = None
+        self._accounts: Accounts | None = None
+        self._ending = contextlib.ExitStack()
+
+    def gateway(self) -> Gateway:
+        """The gateway, not yet started. Raises Problem when it must stay shut."""
+        with self._lock:
+            if self._gateway is None:
+                self._gateway = self._make()
+                self._gateway.set_upstream(self._upstream)
+            return self._gateway
+
+    def at_port(self, local_port: int) -> Gateway:
+        """The gateway, its local door at this port from the next start on."""
+        gateway = self.gateway()
+        gateway.use_port(local_port)
+        return gateway
+
+    def accounts(self) -> Accounts:
+        """Sign-in. Raises Problem when its database cannot be used."""
+        self.gateway()
+        if self._accounts is None:
+            raise RuntimeError("the gateway was made without its accounts")
+        return self._accounts
+
+    def hold(self) -> Reason | None:
+        """Why no tunnel may run now; None: one may."""
+        try:
+            return None if self.accounts().has_password() else NO_PASSWORD
+        except Problem as problem:
+            return problem.reason
+
+    def address(self) -> str | None:
+        """The local door's address while it is open."""
+        gateway = self._gateway
+        return gateway.local_address if gateway is not None and gateway.running else None
+
+    def set_upstream(self, upstream: Upstream | None) -> None:
+        """OpenCode listens there; None: nowhere."""
+        with self._lock:
+            self._upstream = upstream
+            gateway = self._gateway
+        if gateway is not None:
+            gateway.set_upstream(upstream)
+
+    def close(self) -> None:
+        """End what is not the gateway's own run: threads, database."""
+        with self._lock:
+            if self._gateway is not None:
+                self._gateway.close()
+            self._ending.close()
+
+    def _make(self) -> Gateway:
+        with contextlib.ExitStack() as ending:
+            database = open_database(self._paths.database, time.time())
+            ending.callback(database.close)
+            passwords = Passwords()
+            ending.callback(passwords.close)
+            audit = Audit(database, time.time)
+            accounts = Accounts(database, audit, passwords.make_hash, time.time)
+            sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic)
+            self._bridge = Bridge(lambda: self._upstream)
+            manifest = ManifestCopy()
+            site = GatewaySite(
+                World(
+                    machine=socket.gethostname().partition(".")[0] or "this computer",
+                    snapshot=self._snapshot,
+                    submit=self._submit,
+                    accounts=accounts,
+                    audit=audit,
+                    passwords=passwords,
+                    sessions=sessions,
+                    files=static.load(ui_folder()),
+                    events=self._bridge.websocket,
+                    manifest=manifest.local_copy,
+                )
+            )
+            ending.callback(site.close)
+            ending.callback(_every(SWEEP_SECONDS, sessions.sweep))
+
+            async def copy(upstream: Upstream) -> None:
+                await manifest.refresh(upstream)
+
+            gateway = Gateway(
+                site,
+                Shaping(lambda: self._upstream),
+                None if sys.platform == "win32" else self._paths.tunnel_socket,
+                on_upstream=copy,
+                on_end=self._bridge.close,
+            )
+            self._accounts = accounts
+            self._ending = ending.pop_all()
+        return gateway
+
+    def _cut(self, principal_id: str) -> None:
+        """A session ended: its streams too, wherever they are."""
+        gateway = self._gateway
+        if gateway is not None:
+            gateway.cut(principal_id)
+            gateway.run_soon(lambda: self._bridge.cut(principal_id))
+
+
+def _every(seconds: float, work: Callable[[], None]) -> Callable[[], None]:
+    """Repeat `work` in a thread; answers the function that ends it. A Problem is left to
+    whoever meets it next in the foreground: the store says it again."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            with contextlib.suppress(Problem):
+                work()
+
+    thread = threading.Thread(target=repeat, name="sweep", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        over.set()
+        thread.join()
+
+    return end

@@ -1,0 +1,24 @@
+"""From the command line to Backend or to the program: the two that only this layer knows.
+
+Imports the program itself only when it is to run, for `nexus-tray status` must be quick.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from nexus_tray import cli
+from nexus_tray.api.client import connect
+from nexus_tray.paths import find
+
+
+def enter(arguments: Sequence[str]) -> int:
+    """Carry out a command line; the exit code."""
+    return cli.main(arguments, run=_run, connect=connect)
+
+
+def _run(options: cli.RunOptions) -> int:
+    from nexus_tray.app.program import run_program
+
+    directory = Path(options.directory or Path.cwd()).expanduser().absolute()
+    return run_program(find(os.environ), directory)

@@ -1,0 +1,176 @@
+"""From the settings to the services: which there are, with which driver, spec and hold.
+
+Owns the drivers, and that a service whose spec did not change keeps its driver. The
+settings' listeners and the commands' handlers call it, one at a time.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_tray.app.door import Door
+from nexus_tray.core.driver import Driver
+from nexus_tray.core.machine import Policy
+from nexus_tray.core.supervisor import Entry
+from nexus_tray.gateway.http import Upstream
+from nexus_tray.model import Desired, Level, Problem, ServiceKind
+from nexus_tray.paths import Paths
+from nexus_tray.services import binaries, opencode_program
+from nexus_tray.services.cloudflared import TunnelDriver, lab_options
+from nexus_tray.services.cloudflared_run import Doors
+from nexus_tray.services.environment import AGENT, LoginPath, child_environment
+from nexus_tray.services.gateway import GatewayDriver
+from nexus_tray.services.opencode import OpenCodeDriver
+from nexus_tray.services.transport import Transports
+from nexus_tray.settings import OpenCodeSettings, Settings, TunnelSettings
+from nexus_tray.store.secrets import SecretStore
+
+OPENCODE, GATEWAY = "opencode", "gateway"
+
+OPENCODE_POLICY = Policy(stop_grace=9.0)
+TUNNEL_POLICY = Policy(start_timeout=90.0, stop_grace=6.0)
+GATEWAY_POLICY = Policy(start_timeout=10.0, stop_grace=6.0, probe_starting=0.05)
+
+Append = Callable[[str, Level, str], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the drivers are made of."""
+
+    paths: Paths
+    started_in: Path
+    login_path: LoginPath
+    secrets: SecretStore
+    door: Door
+    on_upstream: Callable[[Upstream | None], None]
+    on_visit: Callable[[float], None]
+    append: Append
+
+
+class Fleet:
+    """Makes the supervisor's entries. Any thread may call; a lock inside."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._made: dict[str, tuple[object, Driver]] = {}
+        self._transports = Transports(parts.paths.data / "networks.json")
+        self._lab = lab_options(os.environ)
+
+    def entries(self, settings: Settings) -> list[Entry]:
+        """The services that these settings wish, in the order in which they start."""
+        with self._lock:
+            return [
+                self._opencode(settings.opencode),
+                self._gateway(settings),
+                *(self._tunnel(tunnel, settings) for tunnel in settings.tunnels),
+            ]
+
+    def _opencode(self, wished: OpenCodeSettings) -> Entry:
+        directory = Path(wished.directory).expanduser() if wished.directory else None
+        spec = (wished.directory, wished.program, wished.environment)
+        driver = self._kept(
+            OPENCODE,
+            spec,
+            lambda: OpenCodeDriver(
+                program=lambda: self._program(wished.program),
+                directory=directory or self._parts.started_in,
+                environment=lambda: self._environment(wished.environment),
+                on_upstream=self._parts.on_upstream,
+                on_log=lambda level, text: self._parts.append(OPENCODE, level, text),
+            ),
+        )
+        return Entry(
+            OPENCODE, ServiceKind.OPENCODE, driver, spec, _desired(wished.enabled), OPENCODE_POLICY
+        )
+
+    def _gateway(self, settings: Settings) -> Entry:
+        spec = settings.gateway
+        driver = self._kept(
+            GATEWAY,
+            spec,
+            lambda: GatewayDriver(
+                lambda: self._parts.door.at_port(spec.local_port), self._parts.on_visit
+            ),
+        )
+        return Entry(GATEWAY, ServiceKind.GATEWAY, driver, spec, Desired.RUNNING, GATEWAY_POLICY)
+
+    def _tunnel(self, wished: TunnelSettings, settings: Settings) -> Entry:
+        program, name = settings.cloudflared.program, wished.name
+        spec = (wished.kind, wished.transport, program)
+        parts = self._parts
+        driver = self._kept(
+            name,
+            spec,
+            lambda: TunnelDriver(
+                name=name,
+                transport=wished.transport,
+                program=lambda: binaries.find(
+                    "cloudflared", program, self._search_path(), parts.paths.tools
+                ),
+                environment=lambda: os.environ,
+                gateway=parts.paths.tunnel_socket,
+                folder=parts.paths.tunnel(name),
+                doors=Doors(
+                    lambda *door: parts.door.gateway().open_door(*door),
+                    lambda door: parts.door.gateway().close_door(door),
+                    lambda door: parts.door.gateway().channel_proved(door),
+                ),
+                transports=self._transports,
+                on_log=lambda level, text: parts.append(name, level, text),
+                lab=self._lab,
+            ),
+        )
+        return Entry(
+            name,
+            ServiceKind.TUNNEL,
+            driver,
+            spec,
+            _desired(wished.enabled),
+            TUNNEL_POLICY,
+            hold=parts.door.hold(),
+        )
+
+    def _kept(self, name: str, spec: object, make: Callable[[], Driver]) -> Driver:
+        known = self._made.get(name)
+        if known is not None and known[0] == spec:
+            return known[1]
+        driver = make()
+        self._made[name] = (spec, driver)
+        return driver
+
+    def _program(self, configured: str) -> Path:
+        return opencode_program.find(
+            configured, self._parts.paths.tools, {"PATH": self._search_path()}
+        )
+
+    def _search_path(self) -> str:
+        """The login shell's PATH, then what only our own has (a terminal's version manager)."""
+        return _joined(self._parts.login_path.get(), os.environ.get("PATH", ""))
+
+    def _environment(self, named: tuple[str, ...]) -> dict[str, str]:
+        """What OpenCode sees: an allow-list, the settings' names, the stored provider keys.
+
+        A keyring that is locked costs the keys, not OpenCode: it says itself what it lacks.
+        """
+        keys: dict[str, str] = {}
+        try:
+            keys = self._parts.secrets.all()
+        except Problem as problem:
+            self._parts.append(OPENCODE, Level.WARNING, str(problem.reason))
+        return child_environment(
+            os.environ, AGENT, named=named, path=self._search_path(), additions=keys
+        )
+
+
+def _joined(*paths: str) -> str:
+    """One PATH of several, each folder once, the first mention first."""
+    folders = (folder for path in paths for folder in path.split(os.pathsep) if folder)
+    return os.pathsep.join(dict.fromkeys(folders))
+
+
+def _desired(enabled: bool) -> Desired:
+    return Desired.RUNNING if enabled else Desired.STOPPED

@@ -1,0 +1,166 @@
+"""The whole program: made, run, and ended in order.
+
+Owns who is who. `run_program` is what stands below the guard; it returns the guard's exit
+codes. The main thread waits; everything else has threads of its own.
+
+The order of the end: no new commands, services (tunnels, gateway, OpenCode), the journal's
+readers, local API, logs flushed, runtime files, lock. It is bounded: a second signal makes
+the guard kill what is left.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nexus_tray import __version__
+from nexus_tray.api.server import ApiServer
+from nexus_tray.app import log_handler
+from nexus_tray.app.door import Door
+from nexus_tray.app.fleet import Fleet, Parts
+from nexus_tray.app.handlers import Handlers
+from nexus_tray.commands import AnyCommand, Outcome
+from nexus_tray.core.journal import Journal
+from nexus_tray.core.local_backend import LocalBackend
+from nexus_tray.core.supervisor import Clock, Supervisor
+from nexus_tray.gateway.http import Upstream
+from nexus_tray.model import Level, Problem
+from nexus_tray.paths import Paths
+from nexus_tray.services.activity import ActivityWatch
+from nexus_tray.services.environment import LoginPath
+from nexus_tray.store.config import ConfigStore
+from nexus_tray.store.logs import LogStore
+from nexus_tray.store.secrets import SecretStore
+from nexus_tray.system import guard, instance, runtime
+
+STOP_SECONDS = 14.0
+"""Within which every service has ended; the whole end is promised within 15."""
+
+MEGABYTE = 1024 * 1024
+
+
+class Program:
+    """Everything, put together. Made on the main thread; `close` may be called by any.
+
+    Raises Problem when it cannot even begin: another instance, settings that cannot be
+    read, folders that are not ours.
+    """
+
+    def __init__(self, paths: Paths, directory: Path) -> None:
+        self._ending = contextlib.ExitStack()
+        self._wanted_end = threading.Event()
+        try:
+            self._build(paths, directory)
+        except BaseException:
+            self._ending.close()
+            raise
+
+    def _build(self, paths: Paths, directory: Path) -> None:
+        held = instance.take(paths)
+        self._ending.callback(held.release)
+        settings = ConfigStore(paths)
+        first = settings.load().settings
+        logs = LogStore(paths.log_database, first.logs.max_megabytes * MEGABYTE)
+        self._ending.callback(logs.close)
+        self._ending.callback(log_handler.install(logs.append))
+        journal = Journal(
+            secrets.token_hex(8), time.time, on_note=log_handler.note_line(logs.append)
+        )
+        self.supervisor = Supervisor(
+            journal, __version__, Clock(time.monotonic, time.time, secrets.SystemRandom().random)
+        )
+        keys = SecretStore(paths)
+        self._door = Door(paths, journal.latest, self._submit)
+        self._ending.callback(self._door.close)
+        self._watch = ActivityWatch(self.supervisor.set_activity)
+        self._ending.callback(self._watch.close)
+        self._fleet = Fleet(
+            Parts(
+                paths=paths,
+                started_in=directory,
+                login_path=LoginPath(os.environ),
+                secrets=keys,
+                door=self._door,
+                on_upstream=self._upstream_changed,
+                on_visit=self.supervisor.set_visited,
+                append=logs.append,
+            )
+        )
+        settings.listen(lambda now: self.supervisor.adopt(self._fleet.entries(now.settings)))
+        settings.listen(lambda now: logs.set_bound(now.settings.logs.max_megabytes * MEGABYTE))
+        self._reapply: Callable[[], None] = lambda: self.supervisor.adopt(
+            self._fleet.entries(settings.read().settings)
+        )
+        handlers = Handlers(
+            settings=settings,
+            post=self.supervisor.post,
+            accounts=self._door.accounts,
+            answers=self._watch,
+            secrets=keys,
+            door=self._door.address,
+            reapply=self._reapply,
+            shut_down=self.ask_to_end,
+        )
+        self.backend = LocalBackend(journal, logs, settings, handlers.table())
+        token = secrets.token_urlsafe(32)
+        self._api = ApiServer(self.backend, token)
+        self._ending.callback(self._api.stop)
+        self._ending.callback(journal.close)
+        self._publish: Callable[[], None] = lambda: runtime.publish(paths, self._api.url, token)
+        self._ending.callback(runtime.withdraw, paths)
+        logs.append(log_handler.SOURCE, Level.INFO, f"Nexus Tray {__version__} starts.")
+
+    def start(self) -> None:
+        """Begin: services first, then the local API, so that the first answer is true."""
+        self.supervisor.start()
+        self._reapply()
+        self._api.start()
+        self._publish()
+
+    def ask_to_end(self) -> None:
+        """Have `wait` return. Any thread, a signal handler too."""
+        self._wanted_end.set()
+
+    def wait(self) -> None:
+        """Until somebody asks for the end."""
+        self._wanted_end.wait()
+
+    def close(self) -> bool:
+        """End everything in order; True if all services ended in time."""
+        in_time = self.supervisor.close(STOP_SECONDS)
+        self._ending.close()
+        return in_time
+
+    def _submit(self, command: AnyCommand) -> Outcome:
+        return self.backend.submit(command)
+
+    def _upstream_changed(self, upstream: Upstream | None) -> None:
+        self._door.set_upstream(upstream)
+        self._watch.set_upstream(upstream)
+
+
+def run_program(paths: Paths, directory: Path) -> int:
+    """Run until asked to end; an exit code of `system.guard`."""
+    try:
+        program = Program(paths, directory)
+    except Problem as problem:
+        sys.stderr.write(f"nexus-tray: {problem.reason}\n")
+        already = problem.reason.code == instance.ALREADY_RUNNING.code
+        return guard.ALREADY_RUNNING if already else guard.REFUSED
+    guard.watch(program.ask_to_end)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # not every system has them all
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: program.ask_to_end())
+    try:
+        program.start()
+        program.wait()
+    finally:
+        in_time = program.close()
+    if not in_time:
+        sys.stderr.write("nexus-tray: not everything ended in time; the guard ends the rest.\n")
+    return guard.NORMAL

@@ -1,0 +1,88 @@
+"""Cloudflare on loopback, a browser, and the whole program between them and OpenCode."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.e2e.lab import Lab
+from tests.e2e.program import Program
+from tests.opencode_lab.harness import Home, find_opencode
+from tests.opencode_lab.provider import Provider
+
+PASSWORD = "a long walk by the river"
+FAKE_CLOUDFLARED = Path(__file__).parent.parent / "fakes" / "cloudflared"
+
+
+def find_cloudflared() -> Path:
+    """The real one where it can be had, else the stand-in."""
+    named = os.environ.get("NEXUS_CLOUDFLARED") or shutil.which("cloudflared")
+    return Path(named) if named else FAKE_CLOUDFLARED
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    with Lab(folder) as made:
+        made.fault(quick_buffers_sse=True)
+        yield made
+
+
+@pytest.fixture
+def program(tmp_path: Path, lab: Lab, provider: Provider) -> Iterator[Program]:
+    """The program, configured for the labs and not yet started."""
+    opencode = Home(tmp_path / "opencode", provider.url)
+    environment = opencode.environment()
+    kept = {name: environment[name] for name in environment if name not in ("PATH", "HOME")}
+    made = Program(
+        tmp_path / "home",
+        opencode.project,
+        {**kept, "NEXUS_TRAY_CLOUDFLARED_LAB": str(lab.description)},
+    )
+    made.configure(
+        {
+            "opencode": {"program": str(find_opencode()), "environment": list(kept)},
+            "cloudflared": {"program": str(find_cloudflared())},
+        }
+    )
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium")
+    assert found, "The tests need Chromium on PATH; ./build/test installs it."
+    return found
+
+
+@dataclass
+class Phone:
+    """A phone-sized browser that finds the quick tunnels at the lab's front."""
+
+    browser: Browser
+    context: BrowserContext
+    page: Page
+
+
+@pytest.fixture
+def phone(chromium: str, lab: Lab) -> Iterator[Phone]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                f"--host-resolver-rules=MAP *.trycloudflare.com:443 127.0.0.1:{lab.https_port}",
+            ],
+        )  # fmt: skip
+        context = browser.new_context(
+            viewport={"width": 360, "height": 740}, ignore_https_errors=True, is_mobile=True
+        )
+        yield Phone(browser, context, context.new_page())
+        browser.close()
