@@ -1,51 +1,80 @@
-"""Where cloudflared is on this machine, and which version it is.
+"""Where the two programs are: the configured path, PATH, or our own folder of tools.
 
-Owns the search: the path the settings name, else PATH, else our own tools folder. Imports
-the model and `services.process`; blocks, so it is called from the runs' threads.
+Owns the order of the search and the question for a version. Imports the model and this room.
+Any thread; `version_of` starts a process and blocks up to its time limit.
 """
 
 import os
+import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from nexus_tray.model import Hop, Problem, Reason
+from nexus_tray.cloudflare import release
+from nexus_tray.model import Problem
+from nexus_tray.services import cloudflared_faults, opencode_program
+from nexus_tray.services.environment import TOOL, child_environment
 
-GET_CLOUDFLARED = (
-    "Get it from https://developers.cloudflare.com/cloudflare-one/connections/"
-    "connect-networks/downloads/ or name its path: nexus-tray config set cloudflared.program PATH"
-)
+VERSION_LIMIT = 5.0
+"""Seconds a program may take to tell its version."""
 
-
-def own(name: str, tools: Path) -> Path:
-    """Where a downloaded program is put; there only after its SHA-256 was right."""
-    return tools / name / (f"{name}.exe" if sys.platform == "win32" else name)
+_VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+.][0-9A-Za-z.-]+)?")
 
 
-def find(name: str, configured: str, path: str, tools: Path) -> Path:
-    """The program of that name.
+def find(name: str, configured: str, search_path: str, tools: Path) -> Path:
+    """The program `opencode` or `cloudflared`.
 
-    `configured` is the settings' path (empty: search), `path` a PATH. Raises Problem
-    "cloudflared-missing" where there is none to run.
+    `configured`: the setting's path (empty: not set), which alone counts if it is set;
+    else the first on `search_path` (the login shell's PATH), else ours below `tools`.
+    Raises Problem when there is none.
     """
+    return _FINDERS[name](configured, search_path, tools)
+
+
+def _opencode(configured: str, search_path: str, tools: Path) -> Path:
+    return opencode_program.find(configured, tools, {"PATH": search_path})
+
+
+def _cloudflared(configured: str, search_path: str, tools: Path) -> Path:
     if configured:
-        named = Path(configured).expanduser()
-        if named.is_file() and os.access(named, os.X_OK):
-            return named
-        raise Problem(_missing(name, f"{named}, which the settings name, is no program."))
-    found = shutil.which(name, path=path)
+        path = Path(configured).expanduser()
+        if not path.is_file():
+            raise Problem(cloudflared_faults.not_there(path))
+        return path
+    found = shutil.which("cloudflared", path=search_path)
     if found:
-        return Path(found)
-    if own(name, tools).is_file():
-        return own(name, tools)
-    raise Problem(_missing(name, f"{name} was not found on this machine."))
+        return Path(found).absolute()
+    if own_cloudflared(tools).is_file():
+        return own_cloudflared(tools)
+    raise Problem(cloudflared_faults.missing())
 
 
-def _missing(name: str, what: str) -> Reason:
-    return Reason(
-        code=f"{name}-missing",
-        hop=Hop.CLOUDFLARED,
-        what=what,
-        meaning="Without it there is no tunnel; OpenCode on this machine is not affected.",
-        cure=f"{GET_CLOUDFLARED}. Then: nexus-tray restart quick",
-    )
+_FINDERS: dict[str, Callable[[str, str, Path], Path]] = {
+    "opencode": _opencode,
+    "cloudflared": _cloudflared,
+}
+
+
+def own_cloudflared(tools: Path) -> Path:
+    """Where `download` puts cloudflared; there only after its SHA-256 was right."""
+    name = "cloudflared.exe" if sys.platform == "win32" else "cloudflared"
+    return tools / "cloudflared" / release.VERSION / name
+
+
+def version_of(program: Path, limit: float = VERSION_LIMIT) -> str | None:
+    """What `program --version` says; None if it says none, fails, or takes too long."""
+    try:
+        done = subprocess.run(
+            [str(program), "--version"],
+            env=child_environment(os.environ, TOOL),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=limit,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    said = _VERSION.search(done.stdout.decode("utf-8", "replace"))
+    return said[0] if said and done.returncode == 0 else None
