@@ -208,3 +208,27 @@ def test_a_failing_disk_is_said_and_leaves_the_old_content(
         if call == "replace":
             assert (folder / "x").read_bytes() == b"old"
     assert list(folder.iterdir()) == [folder / "x"]
+
+
+def test_what_is_renamed_is_on_the_disk_before_and_the_name_after(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill cannot show a missing sync, only power loss could; so its place is looked at."""
+    calls: list[str] = []
+    synced: list[bool] = []
+
+    def record(name: str, call: Callable[..., object]) -> Callable[..., object]:
+        def recorded(*arguments: object, **options: object) -> object:
+            calls.append(name)
+            if name == "fsync":
+                assert isinstance(arguments[0], int)
+                synced.append(stat.S_ISDIR(os.fstat(arguments[0]).st_mode))
+            return call(*arguments, **options)
+
+        return recorded
+
+    for name in ("write", "fsync", "replace"):
+        monkeypatch.setattr(os, name, record(name, getattr(os, name)))
+    files.write_atomic(folder / "x", b"1")
+    assert calls == ["write", "fsync", "replace", "fsync"]
+    assert synced == [False, True]
