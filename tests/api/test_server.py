@@ -221,21 +221,23 @@ def test_a_silent_stream_beats_every_second(server: ApiServer) -> None:
         assert 0.8 < time.monotonic() - begun < 3.0
 
 
+@pytest.mark.parametrize("path", ["/events", "/logs/stream", "/logs/export"])
 def test_streams_are_capped_and_a_place_is_free_again_when_its_reader_leaves(
-    house: House[Any],
+    house: House[Any], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served(house.backend, streams=2) as server:
-        with stream(server, f"{PREFIX}/events") as one, stream(server, f"{PREFIX}/logs/stream"):
+    monkeypatch.setattr("nexus_tray.api.streams.HEARTBEAT", 0.1)
+    with served(house.backend, streams=1) as server:
+        with stream(server, f"{PREFIX}/events") as one:
             one.readline()
-            third = ask(server, "GET", f"{PREFIX}/events")
-            assert (third.status, third.json["reason"]["code"]) == (429, "api-streams")
+            second = ask(server, "GET", PREFIX + path)
+            assert (second.status, second.json["reason"]["code"]) == (429, "api-streams")
             assert ask(server, "GET", f"{PREFIX}/snapshot").status == 200
-        house.journal.note("a write finds out that the readers have gone")
 
         def free() -> bool:
-            with stream(server, f"{PREFIX}/events") as answer:
+            with stream(server, PREFIX + path) as answer:
                 return answer.status == 200
 
+        until(free)  # found out at a heartbeat, which cannot be written any more
         until(free)
 
 
@@ -341,6 +343,16 @@ def test_a_client_that_dribbles_is_cut_off(
     assert time.monotonic() - begun < 5.0
 
 
+def test_a_client_that_says_nothing_is_cut_off(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus_tray.api.wire.READ_SECONDS", 0.4)
+    host, port = authority(server).split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(b"GET /api/v1/snapshot HTTP/1.1\r\n")
+        assert line.recv(100) == b""
+
+
 def test_silent_connections_do_not_keep_others_out(house: House[Any]) -> None:
     with served(house.backend, connections=8) as server:
         host, port = authority(server).split(":")
@@ -375,6 +387,20 @@ def test_the_end_is_quick_with_streams_open_and_frees_everything(house: House[An
     until(lambda: threading.active_count() <= before)
     with pytest.raises(ConnectionRefusedError):
         raw(server, b"GET / HTTP/1.0\r\n\r\n")
+
+
+def test_the_end_lets_go_of_a_reader_that_waits(house: House[Any]) -> None:
+    """A long poll that would wait half a minute more."""
+    with served(house.backend) as server:
+        host, port = authority(server).split(":")
+        head = "".join(f"{name}: {value}\r\n" for name, value in good(server).items())
+        with socket.create_connection((host, int(port)), timeout=10) as line:
+            target = f"{PREFIX}/journal?since={BOOT}:1&timeout=30"
+            line.sendall(f"GET {target} HTTP/1.1\r\n{head}\r\n".encode())
+            until(lambda: any("process_request" in t.name for t in threading.enumerate()))
+            server.stop()
+            assert line.recv(100) == b""
+        house.journal.close()
 
 
 def test_a_server_that_never_started_can_be_stopped(house: House[Any]) -> None:
