@@ -23,6 +23,10 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ABOUT_THE_LINE = frozenset(("level", "message", "time"))
 
 
+_VISITOR_LEFT = "Incoming request ended abruptly: context canceled"
+"""Two ERR lines each time a browser gives up a request (FACTS.md): no trouble of anybody's."""
+
+
 @dataclass(frozen=True)
 class LogEntry:
     """A line without its time. `level` is None for a bare one: usage, or its last words.
@@ -49,7 +53,7 @@ def read_line(line: str) -> LogEntry:
     match = _TEXT.fullmatch(plain)
     if match is None:
         return LogEntry(None, plain.strip())
-    return LogEntry(_LEVELS[match[1]], match[2].strip())
+    return _graded(_LEVELS[match[1]], match[2].strip())
 
 
 def _from_json(line: str) -> LogEntry | None:
@@ -63,7 +67,11 @@ def _from_json(line: str) -> LogEntry | None:
     names = sorted(fields.keys() - _ABOUT_THE_LINE, key=lambda name: (name != "error", name))
     parts = [str(fields.get("message", "")).strip()]
     parts += [f"{name}={_value(fields[name])}" for name in names]
-    return LogEntry(level, " ".join(parts))
+    return _graded(level, " ".join(parts))
+
+
+def _graded(level: Level, text: str) -> LogEntry:
+    return LogEntry(Level.DEBUG if _VISITOR_LEFT in text else level, text)
 
 
 def _value(value: object) -> str:
