@@ -5,6 +5,7 @@ settings' listeners and the commands' handlers call it, one at a time.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,7 +113,8 @@ class Fleet:
                     "cloudflared", program, self._search_path(), parts.paths.tools
                 ),
                 environment=lambda: os.environ,
-                gateway=parts.paths.tunnel_socket,
+                socket=parts.paths.tunnel_socket if sys.platform != "win32" else None,
+                port=lambda: parts.door.gateway().tunnel_port,
                 folder=parts.paths.tunnel(name),
                 doors=Doors(
                     lambda *door: parts.door.gateway().open_door(*door),

@@ -102,6 +102,15 @@ class Gateway:
         return f"http://127.0.0.1:{self._tunnel_port}"
 
     @property
+    def tunnel_port(self) -> int:
+        """The tunnels' loopback port, same admission as the socket; 0 before the first start.
+
+        Over HTTP/2 cloudflared cannot carry WebSockets to a Unix socket (its issue 560,
+        measured on 2026.8.2), so there, as on Windows, the secret alone tells who comes.
+        """
+        return self._tunnel_port
+
+    @property
     def upstream(self) -> Upstream | None:
         """Where OpenCode listens now, as last told."""
         return self._relay.pool.target
@@ -171,18 +180,21 @@ class Gateway:
     # the thread
 
     def _listen(self) -> list[tuple[socket, doors.Entrance]]:
-        local = doors.listen_loopback(self._local_port)
-        self._local_port = local.getsockname()[1]
+        opened: list[tuple[socket, doors.Entrance]] = []
         try:
+            local = doors.listen_loopback(self._local_port)
+            self._local_port = local.getsockname()[1]
+            opened.append((local, doors.LocalEntrance(self._local_port)))
+            tunnels = doors.listen_loopback(self._tunnel_port)
+            self._tunnel_port = tunnels.getsockname()[1]
+            opened.append((tunnels, self._tunnels))
             if self._socket_path is not None:
-                tunnels = doors.listen_unix(self._socket_path)
-            else:
-                tunnels = doors.listen_loopback(self._tunnel_port)
-                self._tunnel_port = tunnels.getsockname()[1]
+                opened.append((doors.listen_unix(self._socket_path), self._tunnels))
         except BaseException:
-            local.close()
+            for listener, _ in opened:
+                listener.close()
             raise
-        return [(local, doors.LocalEntrance(self._local_port)), (tunnels, self._tunnels)]
+        return opened
 
     def _main(self, listeners: list[tuple[socket, doors.Entrance]], begun: Future[None]) -> None:
         loop = self._new_loop()

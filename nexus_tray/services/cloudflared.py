@@ -18,7 +18,7 @@ from nexus_tray.model import Level
 from nexus_tray.services.channel_check import Front
 from nexus_tray.services.cloudflared_run import Doors, LabOptions, Plan, Run
 from nexus_tray.services.cloudflared_watch import Limits
-from nexus_tray.services.transport import Transports
+from nexus_tray.services.transport import QUIC, Transports
 
 LAB_VARIABLE = "NEXUS_TRAY_CLOUDFLARED_LAB"
 """Names the lab's `lab.json`; for tests only, see `lab_options`."""
@@ -29,9 +29,10 @@ class TunnelDriver:
 
     `program` finds cloudflared (raises Problem; see `binaries.find`) and `environment` is
     what we were given ourselves, of which the child gets an allow-list; both are called
-    for each start, in a thread. `gateway`: its Unix socket, or (Windows) loopback port.
+    for each start, in a thread. `socket`: the gateway's (None: it has none, as on Windows);
+    `port`: tells its loopback port, which HTTP/2 needs (see `Gateway.tunnel_port`).
     `folder` is the tunnel's own (`paths.tunnel(name)`). `on_log` gets each line of its log,
-    from any thread, and must not block. Raises Problem for a socket that cannot be used.
+    from any thread, and must not block.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class TunnelDriver:
         transport: str,
         program: Callable[[], Path],
         environment: Callable[[], Mapping[str, str]],
-        gateway: Path | int,
+        socket: Path | None,
+        port: Callable[[], int],
         folder: Path,
         doors: Doors,
         transports: Transports,
@@ -55,7 +57,7 @@ class TunnelDriver:
             transport=transport,
             program=program,
             environment=environment,
-            service=service_of(gateway),
+            service=lambda chosen: _service(chosen, socket, port),
             folder=folder,
             doors=doors,
             transports=transports,
@@ -95,6 +97,11 @@ class TunnelDriver:
         with self._lock:
             found = self._runs.get(run)
         return found if found is not None and not found.over else None
+
+
+def _service(transport: str, socket: Path | None, port: Callable[[], int]) -> str:
+    """Where a tunnel leads: the socket, which no other user can reach, wherever it works."""
+    return service_of(socket if socket is not None and transport == QUIC else port())
 
 
 class _Lab(msgspec.Struct):

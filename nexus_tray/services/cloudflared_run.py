@@ -74,7 +74,7 @@ class Plan:
     transport: str
     program: Callable[[], Path]
     environment: Callable[[], Mapping[str, str]]
-    service: str
+    service: Callable[[str], str]
     folder: Path
     doors: Doors
     transports: Transports
@@ -94,9 +94,9 @@ class Run:
         self._report = report
         self._lock = threading.RLock()
         self._entries: deque[LogEntry] = deque(maxlen=KEPT_LINES)
-        self._network = plan.transports.network()
-        transport = plan.transports.choose(plan.transport, self._network)
-        self._watch = Watch(transport, may_fall_back=plan.transport == "auto")
+        self._network: str | None = None
+        self._service = ""
+        self._watch = Watch(plan.transport, may_fall_back=False)
         self._child: ChildProcess | None = None
         self._status: StatusPort | None = None
         self._failure: Failure | None = None
@@ -140,12 +140,17 @@ class Run:
     def _spawn(self, program: Path) -> Failure | None:
         """Start the child, unless told to end meanwhile. The secret is new for each start."""
         plan = self._plan
+        self._network = plan.transports.network()
+        transport = plan.transports.choose(plan.transport, self._network)
+        with self._lock:
+            self._watch = Watch(transport, may_fall_back=plan.transport == "auto")
+            self._service = plan.service(transport)
         config = self._write_config()
         secret = secrets.token_urlsafe(32)
         environment = self._environment(secret)
         extra = plan.lab.arguments if plan.lab else ()
         arguments = config_file.quick_arguments(
-            config, self._watch.transport, grace=plan.limits.grace, extra=extra
+            config, transport, grace=plan.limits.grace, extra=extra
         )
         with self._lock:
             if self._stopping:
@@ -162,7 +167,7 @@ class Run:
                 )
             except OSError as error:
                 return faults.not_spawned(program, error)
-        facts = Facts(pid=self._child.pid, transport=self._watch.transport)
+        facts = Facts(pid=self._child.pid, transport=transport)
         self._report(Observed(self._number, facts))
         return None
 
@@ -170,7 +175,7 @@ class Run:
         folder = self._plan.folder
         files.ensure_private_dir(folder)
         path = folder / "cloudflared.json"
-        files.write_atomic(path, config_file.configuration(self._plan.service))
+        files.write_atomic(path, config_file.configuration(self._service))
         return path
 
     def _environment(self, secret: str) -> dict[str, str]:
@@ -202,7 +207,7 @@ class Run:
         with self._lock:
             self._entries.append(entry)
             if port is not None and self._status is None:
-                self._status = StatusPort(int(port[1]), self._plan.service)
+                self._status = StatusPort(int(port[1]), self._service)
         if entry.text:
             bare = Level.ERROR if stream == "stderr" else Level.INFO
             self._plan.on_log(entry.level or bare, entry.text)
@@ -302,9 +307,11 @@ class Run:
                 return
             self.over = True
             door_open, self._door_open = self._door_open, False
-        if door_open:
-            self._plan.doors.close_door(self._plan.name)
-        self._report(Exited(self._number, failure))
+        try:
+            if door_open:
+                self._plan.doors.close_door(self._plan.name)
+        finally:
+            self._report(Exited(self._number, failure))
 
 
 def _thread(what: str, work: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ which it is found. Imports the pins, the model and this room. Blocks for minutes
 """
 
 import hashlib
+import http.client
 import os
 import shutil
 import ssl
@@ -18,7 +19,6 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from email.message import Message
 from pathlib import Path
 from typing import IO
 
@@ -44,7 +44,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         fp: IO[bytes],
         code: int,
         msg: str,
-        headers: Message,
+        headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
         if not newurl.startswith("https://"):
