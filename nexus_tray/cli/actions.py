@@ -38,7 +38,8 @@ def status(backend: Backend, _: Namespace, console: Console) -> Exit:
     if console.json:
         console.show(snapshot)
     else:
-        console.say("\n".join(draw.status(snapshot, console.now(), console.paint)))
+        picture = draw.status(snapshot, console.now(), console.paint, console.width)
+        console.say("\n".join(picture))
     return Exit.OK
 
 

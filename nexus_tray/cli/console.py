@@ -5,6 +5,7 @@ of the outside (streams, environment, clock, prompt, browser) is a field, so tha
 run a command as a value. Imports layer 1 only; main thread.
 """
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,11 @@ class Console:
         wanted = not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
         encoding = (getattr(self.out, "encoding", None) or "utf-8").lower().replace("-", "")
         return Paint(colour=wanted and self.out.isatty(), shapes=encoding.startswith("utf"))
+
+    @property
+    def width(self) -> int:
+        """Columns to wrap text at; 0 where it is not to be wrapped (no terminal)."""
+        return shutil.get_terminal_size().columns if self.out.isatty() else 0
 
     def say(self, text: str) -> None:
         """A line for people."""

@@ -4,6 +4,7 @@ Pure: a Snapshot, the time and a Paint in; lines out. All text that a program or
 elsewhere wrote is made inert first. Imports layer 1 only.
 """
 
+import textwrap
 from datetime import UTC, datetime
 
 from nexus_tray.cli.console import Paint
@@ -29,21 +30,25 @@ STATE = {
 }
 
 TEXT_COLUMN = 26
+NARROWEST = 24
 
 
-def status(snapshot: Snapshot, now: float, paint: Paint) -> list[str]:
-    """The whole picture: headline, path, address, services, and who waits for an answer."""
+def status(snapshot: Snapshot, now: float, paint: Paint, width: int = 0) -> list[str]:
+    """The whole picture: headline, path, address, services, and who waits for an answer.
+
+    Reasons are wrapped at `width` columns (0: not at all).
+    """
     told: set[Reason] = set()
     headline = f"{paint.mark(snapshot.state)} {paint.word(snapshot.state, snapshot.state.value)}"
     lines = [f"{headline}  {inert(snapshot.headline)}", ""]
     for hop in snapshot.path:
         word = paint.word(hop.state, f"{hop.state.value:<8}")
         lines.append(f"  {paint.mark(hop.state)} {hop.hop.value:<12} {word} {inert(hop.text)}")
-        lines += _reason(hop.reason, told, TEXT_COLUMN)
+        lines += _reason(hop.reason, told, TEXT_COLUMN, width)
     lines += ["", f"Address   {inert(snapshot.address or 'none')}", ""]
     for service in snapshot.services:
-        lines += [_service(service, now, paint), *_reason(service.reason, told, TEXT_COLUMN)]
-    lines += _reason(snapshot.reason, told, 0)
+        lines += [_service(service, now, paint), *_reason(service.reason, told, TEXT_COLUMN, width)]
+    lines += _reason(snapshot.reason, told, 0, width)
     if snapshot.activity is not None and snapshot.activity.questions:
         lines += ["", "OpenCode waits for an answer"]
         lines += [_question(question) for question in snapshot.activity.questions]
@@ -88,13 +93,21 @@ def _times(number: int) -> str:
     return "time" if number == 1 else "times"
 
 
-def _reason(reason: Reason | None, told: set[Reason], indent: int) -> list[str]:
+def _reason(reason: Reason | None, told: set[Reason], indent: int, width: int) -> list[str]:
     """What, meaning and cure, each on a line of its own; the same reason only once."""
     if reason is None or reason in told:
         return []
     told.add(reason)
     parts = (reason.what, reason.meaning, reason.cure)
-    return [" " * indent + inert(part) for part in parts if part]
+    lines = [line for part in parts if part for line in _wrapped(inert(part), width - indent)]
+    return [" " * indent + line for line in lines]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of `width`; a column too narrow to read is not wrapped at."""
+    if width < NARROWEST:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _question(question: Question) -> str:

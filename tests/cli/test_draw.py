@@ -83,6 +83,19 @@ Address   none
     )
 
 
+@pytest.mark.parametrize("width", [50, 60, 80, 200])
+def test_reasons_are_wrapped_below_each_other(width: int) -> None:
+    lines = draw.status(with_trouble(), AT, Paint(), width)
+    first = next(n for n, line in enumerate(lines) if "Cloudflare gave" in line)
+    told = [line for line in lines[first:] if line.startswith(" " * draw.TEXT_COLUMN)]
+    assert all(len(line) <= width for line in told)
+    assert " ".join(line.strip() for line in told) == str(LIMITED)
+
+
+def test_a_narrow_terminal_is_left_to_wrap_by_itself() -> None:
+    assert draw.status(with_trouble(), AT, Paint(), 40) == draw.status(with_trouble(), AT, Paint())
+
+
 def test_questions_that_wait_are_told() -> None:
     question = Question(
         id="per_1",
