@@ -1,4 +1,4 @@
-"""An origin on a Unix socket that shows exactly what reached it. Stands where the gateway is."""
+"""An origin that shows exactly what reached it. Stands where the gateway is."""
 
 import json
 import socketserver
@@ -13,42 +13,58 @@ UPGRADED = (
 )
 
 
-class Origin(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Answers each request with its own head as JSON; `heads` has them all.
+class Origin:
+    """Answers each request with its own head as JSON; `heads` has them all. Listens on the
+    Unix socket `path` and on the loopback port `port`.
 
     `/slow` waits for `go`; `/echo` sends back the body; `/ws` sends back raw bytes.
     """
-
-    daemon_threads = True
-    request_queue_size = 64
 
     def __init__(self, path: Path) -> None:
         self.heads: list[list[str]] = []
         self.go = threading.Event()
         self.slow = threading.Event()
-        super().__init__(str(path), _Handler)
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        tcp = _Tcp(("127.0.0.1", 0), _Handler)
+        self.port = int(tcp.server_address[1])
+        self._servers: list[_Unix | _Tcp] = [_Unix(str(path), _Handler), tcp]
+        for server in self._servers:
+            server.origin = self
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         self.go.set()
-        self.shutdown()
-        self.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+
+class _Unix(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 64
+    origin: Origin
+
+
+class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    origin: Origin
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    server: Origin
+    server: _Unix | _Tcp
 
     def handle(self) -> None:
+        origin = self.server.origin
         while head := self._head():
-            self.server.heads.append(head)
+            origin.heads.append(head)
             target = head[0].split(" ")[1]
             if target == "/ws":
                 self._upgrade()
                 return
             body = self._body(head)
             if target == "/slow":
-                self.server.slow.set()
-                self.server.go.wait(30)
+                origin.slow.set()
+                origin.go.wait(30)
             self._answer(body if target == "/echo" else json.dumps(head).encode())
 
     def _head(self) -> list[str]:

@@ -118,6 +118,8 @@ class StandinExchange(Exchange):
         try:
             while link.edge.frozen:
                 await asyncio.sleep(0.05)
+            if websocket and link.protocol == "http2" and link.origin.startswith("unix:"):
+                raise OriginError(UNREACHABLE + "http: no Host in request URL")  # its issue 560
             reader, writer = await self._connect(link.origin)
             writer.write(self._head(method, host, path, headers, websocket))
             await self._relay(reader, writer, websocket)
