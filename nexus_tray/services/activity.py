@@ -35,6 +35,7 @@ RECHECKS = (1.0, 5.0)
 0.1 s (measured, idle machine) before it really passes events on, and those between are lost."""
 INTERVAL = 0.1
 """Seconds between two publications, at least."""
+CLOSE_PATIENCE = 2.0
 MOST_DIRECTORIES = 50
 REPLIES = ("once", "always", "reject")
 
@@ -71,11 +72,11 @@ class ActivityWatch:
             self._wake()
 
     def close(self) -> None:
-        """End the thread; returns when it has ended."""
+        """End the thread. Waits for it, but not for an OpenCode that does not answer."""
         with self._changed:
             self._closed = True
             self._wake()
-        self._thread.join()
+        self._thread.join(CLOSE_PATIENCE)
 
     def answer_permission(self, question_id: str, reply: str) -> None:
         """Reply `once`, `always` or `reject`. Raises Problem when that cannot be done."""

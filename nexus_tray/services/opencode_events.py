@@ -10,6 +10,8 @@ import socket
 from nexus_tray.services.opencode_client import OpenCodeClient, Trouble
 
 HEAD_LIMIT = 64 * 1024
+HEAD_PATIENCE = 5.0
+"""Seconds that opening may take: only afterwards can another thread interrupt."""
 EVENT_LIMIT = 4 * 1024 * 1024
 
 
@@ -28,11 +30,14 @@ class EventStream:
         self._begun = b""  # what came together with the head
         upstream = client.upstream
         try:
-            self._sock = socket.create_connection((upstream.host, upstream.port), timeout)
+            self._sock = socket.create_connection(
+                (upstream.host, upstream.port), min(timeout, HEAD_PATIENCE)
+            )
         except OSError as error:
             raise client.failed(error, path) from error
         try:
             self._subscribe()
+            self._sock.settimeout(timeout)
         except OSError as error:
             self._sock.close()
             raise client.failed(error, path) from error

@@ -9,7 +9,6 @@ kept here: one `Exited`, and one answer to each probe.
 import base64
 import re
 import secrets
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,10 +22,10 @@ from nexus_tray.services import opencode_faults as faults
 from nexus_tray.services import opencode_log
 from nexus_tray.services.opencode_client import Unwell
 from nexus_tray.services.opencode_probe import Limits, Prober, Verdict
+from nexus_tray.services.ports import HOST, free_port, somebody_listens
 from nexus_tray.services.process import ChildProcess
 
 USER = "opencode"
-HOST = "127.0.0.1"
 PORT_TRIES = 3
 TAIL_LINES = 12
 
@@ -234,21 +233,6 @@ class Run:
 
 def _thread(what: str, work: Callable[[], None]) -> None:
     threading.Thread(target=work, name=f"opencode {what}", daemon=True).start()
-
-
-def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def somebody_listens(port: int) -> bool:
-    """Whether a loopback port accepts connections."""
-    with socket.socket() as sock:
-        sock.settimeout(1.0)
-        return sock.connect_ex((HOST, port)) == 0
 
 
 def listens_at(line: str, port: int) -> bool:

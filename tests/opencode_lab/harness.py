@@ -155,7 +155,7 @@ class Keeper:
         self.run += 1
         self.driver.start(self.run, self._report)
 
-    def start(self, seconds: float = 30.0) -> Upstream:
+    def start(self, seconds: float = 60.0) -> Upstream:
         """Start a run, wait until it is ready, and say where it listens."""
         self.begin()
         until("OpenCode to be ready", lambda: self.probe().reason is None, seconds)

@@ -15,6 +15,7 @@ from nexus_tray.model import Level
 from nexus_tray.services import opencode_run
 from nexus_tray.services.opencode_client import OpenCodeClient, Trouble, Unwell
 from nexus_tray.services.opencode_versions import V1, detect
+from nexus_tray.services.ports import free_port
 from tests.opencode_lab.harness import Home, Keeper, Talk, until
 
 
@@ -90,7 +91,7 @@ def test_a_stop_ends_tools_in_sessions_of_their_own_and_reports_it(opencode_home
 
         began = time.monotonic()
         assert keeper.stop().failure is None
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 12
         assert not runs(tool)
         assert any("disposing" in text for _, text in keeper.log), "asked in order before TERM"
         assert keeper.upstreams == [upstream, None]
@@ -116,18 +117,12 @@ def test_a_corrupt_configuration_is_named_within_5_s(
 ) -> None:
     opencode_home.config.write_text(content, encoding="utf-8")
     with Keeper(opencode_home) as keeper:
-        began = time.monotonic()
         keeper.begin()
-        while not keeper.of(Exited):
-            keeper.driver.probe(keeper.run)
-            time.sleep(0.1)
-            assert time.monotonic() - began < 10
-        found = next(
-            item for item in keeper.of(Probed) if item.reason and "config" in item.reason.code
-        )
-        assert found.reason is not None
-        end = failure(keeper.exited())
-        assert time.monotonic() - began < 5
+        # how long OpenCode itself takes to start is the machine's matter (here 1.3 s, idle)
+        until("listening", lambda: any("listening" in text for _, text in keeper.log), 60)
+        named = keeper.probe(5)
+        end = failure(keeper.exited(5))
+        assert named.reason == end.reason
         assert end.cause is Cause.FATAL
         assert end.reason.code == "opencode-bad-config"
         assert str(opencode_home.config) in end.reason.what
@@ -190,7 +185,7 @@ def test_a_port_taken_meanwhile_gets_a_new_one(
     with socket.socket() as thief:
         thief.bind(("127.0.0.1", 0))
         thief.listen()
-        ports = iter([thief.getsockname()[1], opencode_run.free_port()])
+        ports = iter([thief.getsockname()[1], free_port()])
         monkeypatch.setattr(opencode_run, "free_port", lambda: next(ports))
         with Keeper(opencode_home) as keeper:
             upstream = keeper.start()
@@ -223,8 +218,12 @@ def test_stop_and_kill_at_any_moment_end_in_exactly_one_exit(opencode_home: Home
         assert all(item.facts.pid for item in keeper.reports if isinstance(item, Observed))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_fault_of_our_own_still_ends_the_run(opencode_home: Home) -> None:
+def test_a_fault_of_our_own_still_ends_the_run(
+    opencode_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+
     def environment() -> dict[str, str]:
         raise RuntimeError("a bug")
 
@@ -232,3 +231,5 @@ def test_a_fault_of_our_own_still_ends_the_run(opencode_home: Home) -> None:
     with Keeper(opencode_home) as keeper:
         keeper.begin()
         assert failure(keeper.exited(5)).reason.code == "opencode-unforeseen"
+        until("the traceback", lambda: raised)
+        assert str(raised[0].exc_value) == "a bug"

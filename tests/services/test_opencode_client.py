@@ -141,6 +141,17 @@ def test_the_time_limit_is_for_the_whole_and_the_size_is_bounded(
             server.client.get(path, int, timeout=0.5)
         assert caught.value.trouble is Trouble.SILENT
         assert time.monotonic() - began < 2
+
+    def late(handler: Handler) -> None:
+        server.release.wait(0.9)
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n ")
+        server.release.wait(10)
+
+    server.answers["/late"] = late
+    began = time.monotonic()
+    with pytest.raises(Unwell):
+        server.client.get("/late", int, timeout=1.0)
+    assert time.monotonic() - began < 1.6, "one limit, not one for the head and one for the body"
     monkeypatch.setattr(opencode_client, "ANSWER_LIMIT", 1000)
     server.answers["/large"] = json(b" " * 2000)
     with pytest.raises(Unwell, match="over 1000 bytes"):
