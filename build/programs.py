@@ -9,43 +9,64 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from nexus_tray.model import Problem
+from nexus_tray.model import Problem, Reason
 from nexus_tray.paths import find
-from nexus_tray.services import binaries, download, opencode_install
+from nexus_tray.services import binaries, download, opencode_install, opencode_program
+from nexus_tray.services.environment import usual_path
 
-FETCH: dict[str, Callable[[Path], Path]] = {
-    "opencode": opencode_install.install,
-    "cloudflared": download.install_cloudflared,
+
+@dataclass(frozen=True)
+class Program:
+    """How one program is found (Problem: it is not here) and fetched, given our tools folder."""
+
+    find: Callable[[Path], Path]
+    fetch: Callable[[Path], Path]
+
+
+PATH = usual_path(os.environ)
+
+PROGRAMS = {
+    "opencode": Program(
+        lambda tools: opencode_program.find("", tools, {"PATH": PATH}), opencode_install.install
+    ),
+    "cloudflared": Program(
+        lambda tools: binaries.find("cloudflared", "", PATH, tools), download.install_cloudflared
+    ),
 }
 
 
 def provide(name: str, tools: Path) -> bool:
     """Find or fetch one program; True when it is there."""
+    program = PROGRAMS[name]
     try:
-        there = binaries.find(name, "", os.environ.get("PATH", ""), tools)
-        print(f"{name}: {there}")
+        print(f"{name}: {program.find(tools)}")
         return True
     except Problem:
-        print(f"{name} is not installed; fetching it ...")
+        print(f"{name} is not installed here; fetching it ...", flush=True)
     try:
-        print(f"{name}: {FETCH[name](tools)}")
+        print(f"{name}: {program.fetch(tools)}")
         return True
     except Problem as problem:
-        reason = problem.reason
-        print(f"{name}: {reason.what}\n  {reason.meaning}\n  {reason.cure}", file=sys.stderr)
+        print(f"{name} could not be had.\n{_lines(problem.reason)}", file=sys.stderr)
         return False
+
+
+def _lines(reason: Reason) -> str:
+    return "\n".join(f"  {text}" for text in (reason.what, reason.meaning, reason.cure) if text)
 
 
 def main() -> int:
     """Provide the programs named (all by default)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, help="the folder to put programs into")
-    parser.add_argument("programs", nargs="*", default=list(FETCH))
+    parser.add_argument("programs", nargs="*", choices=list(PROGRAMS), help="which (default: all)")
     options = parser.parse_args()
-    tools = options.into or find(os.environ).tools
-    missing = [name for name in options.programs if not provide(name, tools.absolute())]
+    tools = (options.into or find(os.environ).tools).absolute()
+    wanted = options.programs or list(PROGRAMS)
+    missing = [name for name in wanted if not provide(name, tools)]
     return 1 if missing else 0
 
 
