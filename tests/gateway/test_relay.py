@@ -20,6 +20,7 @@ from tests.gateway.doubles import (
     Link,
     RawUpstream,
     SmallSite,
+    answer_ok,
     eventually,
     house,
     no_shape,
@@ -101,7 +102,7 @@ def test_head_and_first_body_travel_together_and_in_order(tmp_path: Path) -> Non
 
     def script(link: Link) -> None:
         link.read_until(lambda data: data.endswith(b"end"))
-        link.send(OK)
+        link.send(OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"))
 
     with house(tmp_path, script=script) as home:
         for _ in range(20):
@@ -287,6 +288,31 @@ def test_a_changed_upstream_gets_the_next_request(home: House) -> None:
         other.close()
 
 
+def test_a_connection_to_the_old_upstream_is_not_kept(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def script(link: Link) -> None:
+        link.read_head()
+        release.wait(10)
+        link.send(OK)
+        link.ended()
+
+    with house(tmp_path, script=script) as home:
+        other = RawUpstream()
+        client = home.tunnel()
+        client.send(tunnel_request("GET", "/turn"))
+        eventually(lambda: b"/turn" in home.raw.received)
+        try:
+            home.gateway.set_upstream(other.upstream)
+            release.set()
+            assert client.answer().body == b"ok"
+            client.send(tunnel_request("GET", "/there"))
+            assert client.answer().status == 200
+            assert b"/there" in other.received
+        finally:
+            other.close()
+
+
 @pytest.mark.parametrize("keep", ["Connection: close", "Connection: keep-alive"])
 def test_http_1_0_is_answered_whole_and_closed(tmp_path: Path, keep: str) -> None:
     def script(link: Link) -> None:
@@ -383,6 +409,9 @@ def test_an_early_answer_ends_an_unfinished_upload(tmp_path: Path) -> None:
         client.try_send(tunnel_request("GET", "/smuggled"))
         assert client.closed()
         assert b"/smuggled" not in home.raw.received
+        home.raw.script = answer_ok
+        assert home.ask(tunnel_request("GET", "/next")).status == 200
+        assert b"/next" not in home.raw.links[0].received
 
 
 TORN = {
@@ -457,6 +486,28 @@ def test_a_tunnel_ends_upstream_when_the_visitor_goes(tmp_path: Path) -> None:
         client.close()
         assert ended.wait(5)
         assert home.raw.received.endswith(b"last words")
+
+
+def test_the_last_words_in_a_tunnel_arrive_at_a_slow_upstream(tmp_path: Path) -> None:
+    gone = threading.Event()
+
+    def script(link: Link) -> None:
+        link.read_head()
+        link.send(SWITCH)
+        gone.wait(10)
+        link.ended()
+
+    with house(tmp_path, script=script) as home:
+        client = home.tunnel()
+        client.send(tunnel_request("GET", "/pty", *UPGRADE))
+        assert client.answer().status == 101
+        sending = threading.Thread(target=client.send, args=(bytes(6_000_000) + b"last words",))
+        sending.start()
+        eventually(lambda: home.gateway.counters().received > 1_000_000)
+        gone.set()
+        sending.join()
+        client.close()
+        eventually(lambda: home.raw.received.endswith(b"last words"))
 
 
 def test_a_declined_handshake_ends_the_connection(tmp_path: Path) -> None:
@@ -536,6 +587,21 @@ def test_a_channel_waits_for_a_slow_visitor(home: House) -> None:
 
 
 # our own pages
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(home: House) -> None:
+    """A pipelining visitor who does not read must not fill our memory with answers."""
+
+    async def large(request: Request, principal: Principal | None) -> Response:
+        return Response(200, (), bytes(100_000))
+
+    home.site.respond_with = large
+    client = home.tunnel()
+    client.socket.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        client.send(tunnel_request("GET", "/_nexus/x") * 20_000)
+    assert home.gateway.counters().sent < 2_000_000
+    assert home.gateway.counters().received < 500_000
 
 
 def test_bodies_of_ours_are_bounded_before_they_are_read(home: House) -> None:

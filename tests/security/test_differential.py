@@ -5,6 +5,7 @@ write upstream from them. The other way round, a difference is what smuggling is
 """
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway import bodies, heads, rules
+from nexus_tray.gateway import bodies, fields, heads, rules
 from nexus_tray.gateway.framing import Reader
 from nexus_tray.gateway.heads import Refused, RequestHead, ResponseHead
 from tests.security.smuggling_corpus import CASES, post
@@ -35,17 +36,24 @@ class Message:
 
 
 def ours(data: bytes) -> list[Message] | None:
-    """The whole requests in `data`; None: refused, or not whole to the end."""
+    """The whole requests in `data`; None: refused, or not whole to the end.
+
+    As the relay does, nothing is read after a request that ends the connection.
+    """
     reader: Reader[RequestHead] = Reader(heads.parse_request, rules.judge_request)
     reader.feed(data)
     messages: list[Message] = []
+    keep = True
     try:
         while True:
             event = reader.next()
             if isinstance(event, RequestHead):
                 messages.append(Message(event.method, event.target))
+                keep = fields.stays_open(event.minor, event.headers)
             elif isinstance(event, bytes):
                 messages[-1].body += event
+            elif event is None and reader.whole and not keep:
+                return messages
             elif event is None and reader.whole:
                 reader.restart()
             elif event is None:
@@ -144,7 +152,8 @@ def agree(data: bytes, loop: asyncio.AbstractEventLoop) -> bool:
         ("httptools", by_httptools(data)),
         ("aiohttp", by_aiohttp(data, loop)),
     ):
-        assert other is None or other == read, (name, data, read, other)
+        # after "close" some read on; what they find there, nobody forwards
+        assert other is None or other[: len(read)] == read, (name, data, read, other)
     return True
 
 
@@ -216,7 +225,7 @@ def test_ten_minutes_of_damage(loop: asyncio.AbstractEventLoop) -> None:
     """SECURITY.md 5, the long profile."""
     chance = random.Random(2026)
     accepted = tried = 0
-    deadline = time.monotonic() + 600.0
+    deadline = time.monotonic() + float(os.environ.get("NEXUS_FUZZ_SECONDS", "600"))
     while time.monotonic() < deadline:
         data = b"".join(chance.choices(PIECES, k=chance.randint(1, 4)))
         for _ in range(chance.randint(0, 4)):

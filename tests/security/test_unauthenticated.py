@@ -103,6 +103,14 @@ def test_the_session_of_one_door_is_none_at_another(home: House) -> None:
     assert home.raw.links == []
 
 
+def test_our_own_pages_end_a_strangers_connection_too(home: House) -> None:
+    client = home.tunnel()
+    client.send(tunnel_request("GET", "/_nexus/sign-in", cookie=None) + SMUGGLED)
+    assert client.answer().status == 200
+    assert client.closed()
+    assert home.raw.links == []
+
+
 def test_the_same_connection_is_judged_anew_for_each_request(home: House) -> None:
     """cloudflared mixes all visitors on one connection: the last one's session says nothing."""
     client = home.tunnel()
