@@ -6,6 +6,8 @@ in `bridge_socket`, what is kept for a sleeping phone in `streams`. Everything h
 on the gateway's event loop.
 """
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -34,11 +36,12 @@ class Bridge:
         self._clock = clock
         self._wall = wall
         self._sockets: set[Socket] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def websocket(
         self, request: Request, principal: Principal | None
     ) -> Callable[[Channel], Awaitable[None]] | Response:
-        """Accept a WebSocket at PATH, or refuse it with an answer."""
+        """Accept a WebSocket at PATH, or refuse it with an answer. On the gateway's loop."""
         if principal is None:
             return Response(401, (("content-type", "text/plain"),), b"Sign in first.", close=True)
         connection = WSConnection(ConnectionType.SERVER)
@@ -53,6 +56,7 @@ class Bridge:
             return Response(426, fields, b"This address speaks WebSocket version 13.")
 
         async def handle(channel: Channel) -> None:
+            self._loop = asyncio.get_running_loop()
             own = [one for one in self._sockets if one.principal.id == principal.id]
             if len(own) >= SOCKETS_PER_PRINCIPAL:  # most are the remains of lost networks
                 min(own, key=lambda one: one.heard).close()
@@ -66,13 +70,20 @@ class Bridge:
         return handle
 
     def cut(self, principal_id: str) -> None:
-        """A session ended: close its sockets and end its streams now."""
+        """A session ended: its sockets close and its streams end at once. From any thread."""
+        loop = self._loop
+        if loop is None:
+            return  # nobody has come yet
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and all with it
+            loop.call_soon_threadsafe(self._cut, principal_id)
+
+    def _cut(self, principal_id: str) -> None:
         for socket in [one for one in self._sockets if one.principal.id == principal_id]:
             socket.close()
         self.hub.cut(principal_id)
 
     async def close(self) -> None:
-        """Close everything (the gateway stops)."""
+        """End everything; to be awaited on the gateway's loop before that is closed."""
         for socket in tuple(self._sockets):
             socket.close()
         await self.hub.close()

@@ -3,7 +3,8 @@
 Browsers fetch a manifest without cookies, so it must be answered without a session; and
 no request without a session may reach OpenCode. So the gateway itself fetches the three
 paths, with its own credential, when OpenCode has started (`refresh`), and answers from
-memory. Nothing that a visitor does makes it fetch. Runs on the gateway's event loop.
+memory. Nothing that a visitor does makes it fetch. `local_copy` is called on the gateway's
+event loop; refreshing may run beside it, for the copies are replaced in one step.
 """
 
 import asyncio
@@ -21,6 +22,10 @@ PATHS = ("/site.webmanifest", "/web-app-manifest-192x192.png", "/web-app-manifes
 MAX_BYTES = 512 * 1024
 FETCH_SECONDS = 10.0
 MAX_AGE = "max-age=3600"
+
+
+class _Manifest(msgspec.Struct):
+    icons: list[dict[str, str]] = []
 
 
 @dataclass(frozen=True)
@@ -45,15 +50,16 @@ class ManifestCopy:
         For whoever tells the gateway where OpenCode is: call it each time that is known.
         """
         copies = await asyncio.gather(*(self._fetch(upstream, path) for path in self._paths))
-        self._copies |= {
+        newer = {
             path: copy for path, copy in zip(self._paths, copies, strict=True) if copy is not None
         }
+        self._copies = self._copies | newer
         return None not in copies
 
     def local_copy(self, request: Request) -> Response | None:
         """The answer to a request for one of the files; None: not ours, or not fetched yet.
 
-        Only GET and HEAD without a body; the query is ignored, as static files do.
+        Only GET and HEAD (the relay leaves out its body); the query is ignored.
         """
         copy = self._copies.get(request.path)
         if copy is None or request.method not in ("GET", "HEAD"):
@@ -61,8 +67,7 @@ class ManifestCopy:
         fields = (("etag", copy.etag), ("cache-control", MAX_AGE))
         if known(request.get(b"if-none-match"), copy.etag):
             return Response(304, fields)
-        body = b"" if request.method == "HEAD" else copy.body
-        return Response(200, (("content-type", copy.kind), *fields), body)
+        return Response(200, (("content-type", copy.kind), *fields), copy.body)
 
     async def _fetch(self, upstream: Upstream, path: str) -> Copy | None:
         try:
@@ -74,11 +79,26 @@ class ManifestCopy:
             return None  # OpenCode answers unknown paths with its page and 200
         if path.endswith(".webmanifest"):
             try:
-                msgspec.json.decode(body, type=dict)
+                body = installable(body)
             except msgspec.DecodeError:
                 return None
             kind = "application/manifest+json"
         return Copy(kind, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def installable(manifest: bytes) -> bytes:
+    """The manifest with its icons fit for any use. Raises DecodeError for what is none.
+
+    Chromium installs a page as an app only with an icon for purpose "any"; OpenCode 1.18.33
+    calls its icons "maskable" alone (measured: `manifest-missing-suitable-icon`).
+    """
+    content = msgspec.json.decode(manifest, type=_Manifest)
+    purposes = [icon.get("purpose", "any").split() for icon in content.icons]
+    if not purposes or any("any" in one for one in purposes):
+        return manifest
+    whole = msgspec.json.decode(manifest, type=dict[str, object])
+    whole["icons"] = [icon | {"purpose": f"any {icon['purpose']}"} for icon in content.icons]
+    return msgspec.json.encode(whole)
 
 
 def known(if_none_match: str | None, etag: str) -> bool:

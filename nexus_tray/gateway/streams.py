@@ -183,10 +183,11 @@ class Hub:
 
     async def close(self) -> None:
         """End all subscriptions and wait until their connections are closed."""
-        tasks = [task for task, _ in self._following.values()]
-        for one in list(self._subscriptions.values()):
-            self.drop(one)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._following:
+            tasks = [task for task, _ in self._following.values()]
+            for one in list(self._subscriptions.values()):
+                self.drop(one)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _make_room(self, principal_id: str) -> None:
         """Raises Refused(429) when every subscription is being read."""

@@ -1,6 +1,7 @@
 """The web manifest is served without a session, and without a request to OpenCode."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -114,6 +115,27 @@ def test_what_is_no_manifest_is_not_taken(file: tuple[str, bytes]) -> None:
     assert not complete
     assert copy.local_copy(asked()) is None
     assert copy.local_copy(asked(SMALL)) is not None
+
+
+@pytest.mark.parametrize(
+    ("purposes", "wanted"),
+    [
+        (["maskable", "maskable"], ["any maskable", "any maskable"]),
+        (["maskable", "any"], ["maskable", "any"]),
+        (["maskable any"], ["maskable any"]),
+        ([None, "maskable"], [None, "maskable"]),
+        ([], []),
+    ],
+)
+def test_icons_are_fit_for_installing(purposes: list[str | None], wanted: list[str | None]) -> None:
+    icons = [{"src": "/x.png"} | ({"purpose": one} if one else {}) for one in purposes]
+    body = json.dumps({"name": "OpenCode", "id": "/", "icons": icons}).encode()
+    copy, _ = copied(FILES | {MANIFEST: ("application/json", body)})
+    answer = copy.local_copy(asked())
+    assert answer is not None
+    served = json.loads(answer.body)
+    assert [icon.get("purpose") for icon in served["icons"]] == wanted
+    assert (served["name"], served["id"]) == ("OpenCode", "/")
 
 
 def test_an_older_copy_stays_when_a_newer_cannot_be_had() -> None:
