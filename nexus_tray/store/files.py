@@ -79,7 +79,7 @@ def open_private(path: Path, flags: int = os.O_RDONLY) -> int:
     The opened file itself is checked as by `check_private`; a link is never followed.
     Raises Problem; FileNotFoundError when it is missing and not to be created.
     """
-    if path.is_symlink():
+    if path.is_symlink():  # Windows has no O_NOFOLLOW
         raise Problem(_link(path))
     with _explained(path, "opened"):
         descriptor = os.open(path, flags | _SAFE_FLAGS, 0o600)

@@ -43,7 +43,9 @@ def read(path: Path, query: LogQuery, time_limit: float = TIME_LIMIT) -> LogPage
     deadline = monotonic() + time_limit
     if query.pattern:
         tests.append(log_pattern.compile_pattern(query.pattern, deadline))
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as database:
+    # Never create it: while a damaged file is being replaced there is none for a moment.
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=5)) as database:
         database.execute("PRAGMA query_only = ON")
         database.execute("BEGIN")
         search = _Search(database, query, tests, deadline)
@@ -103,7 +105,10 @@ class _Search:
         self._where, self._values = self._filters()
 
     def forwards(self) -> LogPage:
-        """Matches above `after`, oldest first; `last_id` is how far was looked."""
+        """Matches above `after`, oldest first; `last_id` is how far was looked.
+
+        However little time there is, it comes at least one line further.
+        """
         start = self._query.after or 0
         # Above everything: ids of a log that is gone (it was damaged). Begin with this one.
         seen = max(start if start <= self._newest else 0, self._first - 1)
@@ -112,14 +117,19 @@ class _Search:
             until = min(seen + _WINDOW, end)
             if not self._take(self._plain(seen + 1, until, "ASC")):
                 full = len(self._found) > self._limit
-                looked = self._found[-2].id if full else max(self._judged, seen)
-                return self._page(last_id=looked, more=True)
+                return self._page(last_id=self._found[-2].id if full else self._judged, more=True)
             seen = until
+            if seen < end and self._is_late():
+                return self._page(last_id=seen, more=True)
         return self._page(last_id=self._newest, more=False)
 
     def backwards(self) -> LogPage:
         """The newest matches below `before`, oldest first."""
-        more = not all(self._take(rows) for rows in self._windows_down())
+        more = False
+        for number, rows in enumerate(self._windows_down()):
+            if (number and self._is_late()) or not self._take(rows):
+                more = True
+                break
         if more and not self._found:
             raise Problem(_slow())
         return self._page(last_id=self._newest, more=more)
@@ -160,23 +170,26 @@ class _Search:
     def _take(self, rows: sqlite3.Cursor) -> bool:
         """Keep what passes the tests; False once one too many was found, or time is up."""
         for id_, at, source, level, text in rows:
-            if monotonic() > self._deadline or (passed := self._passes(text)) is None:
-                return False
             self._judged = id_
-            if passed:
+            if self._passes(text):
                 self._found.append(
                     LogLine(id=id_, at=at / 1000, source=source, level=_LEVELS[level], text=text)
                 )
                 if len(self._found) > self._limit:
                     return False
-        return monotonic() <= self._deadline
+            if self._is_late():
+                return False
+        return True
 
-    def _passes(self, text: str) -> bool | None:
-        """Does a line pass every test? None: the time was up before that was known."""
+    def _passes(self, text: str) -> bool:
+        """Does a line pass every test? One that took until the deadline is passed over."""
         try:
             return all(test(text) for test in self._tests)
         except log_pattern.TooSlow:
-            return None
+            return False
+
+    def _is_late(self) -> bool:
+        return monotonic() > self._deadline
 
     def _top(self) -> int:
         before = self._query.before

@@ -104,7 +104,7 @@ class LogStore:
         try:
             return log_query.read(self._path, query)
         except sqlite3.OperationalError as error:
-            raise Problem(_failed("searched", error)) from error
+            raise Problem(_unsearched(error)) from error
         except sqlite3.DatabaseError as error:
             self._damaged_file = number
             self._queue.poke()
@@ -208,6 +208,16 @@ def _failed(done: str, error: sqlite3.Error) -> Reason:
         what=f"The logs could not be {done}: {error}.",
         meaning="Lines are missing from the logs; everything else goes on.",
         cure="Look whether the disk is full.",
+    )
+
+
+def _unsearched(error: sqlite3.Error) -> Reason:
+    return Reason(
+        code="log-failed",
+        hop=Hop.GATEWAY,
+        what=f"The logs could not be searched: {error}.",
+        meaning="What is stored is still there.",
+        cure="Try again in a moment.",
     )
 
 

@@ -3,7 +3,8 @@
 Owns its format: JSON with the key derivation's parameters and one sealed blob, all names
 and values in it. The key comes from the user's passphrase by Argon2id (RFC 9106; the
 costs of SECURITY.md "Passwords"), the seal is ChaCha20-Poly1305 (RFC 8439) under a new
-random nonce at each write, over the parameters too. Imports the model and its own room;
+random nonce at each write. Changed parameters give another key, so the seal does not open
+then: they need no protection of their own. Imports the model and its own room;
 `argon2` and `cryptography` only when first needed (FACTS.md, "Imports").
 
 A `SecretFile` is not for several threads at once: `store.secrets` holds a lock.
@@ -62,9 +63,7 @@ class SecretFile:
     def write(self, values: dict[str, str]) -> None:
         """Seal and replace all of them, atomically. Raises Problem."""
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = _cipher(self._key).encrypt(
-            nonce, msgspec.json.encode(values), _header(self._derivation)
-        )
+        sealed = _cipher(self._key).encrypt(nonce, msgspec.json.encode(values), None)
         content = _Sealed(1, self._derivation, nonce, sealed)
         files.ensure_private_dir(self._path.parent)
         files.write_atomic(self._path, msgspec.json.encode(content) + b"\n")
@@ -107,7 +106,7 @@ def _open(content: _Sealed, key: bytes) -> dict[str, str]:
     from cryptography.exceptions import InvalidTag
 
     try:
-        data = _cipher(key).decrypt(content.nonce, content.sealed, _header(content.argon2id))
+        data = _cipher(key).decrypt(content.nonce, content.sealed, None)
     except InvalidTag:
         raise Problem(_WRONG) from None
     return msgspec.json.decode(data, type=dict[str, str])
@@ -131,11 +130,6 @@ def _derive(derivation: _Derivation, passphrase: str) -> bytes:
         hash_len=_KEY_BYTES,
         type=low_level.Type.ID,
     )
-
-
-def _header(derivation: _Derivation) -> bytes:
-    """What the seal covers beside the secrets: nobody can lower the costs unseen."""
-    return b"nexus-tray secrets 1 " + msgspec.json.encode(derivation)
 
 
 _WRONG = Reason(
