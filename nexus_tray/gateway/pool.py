@@ -87,8 +87,10 @@ class UpstreamPool:
                 del self._idle[principal_id]
 
     async def close(self) -> None:
-        """End everything idle or connecting."""
-        self.aim(None)
+        """End everything idle or connecting. The target stays: a gateway that is started again
+        is not told it again."""
+        for principal_id in list(self._idle):
+            self.drop(principal_id)
         for task in list(self._connecting):
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)

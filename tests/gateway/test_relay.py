@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nexus_tray.gateway.bounds import Bounds
-from nexus_tray.gateway.http import Channel, Headers, Principal, Request, Response, Shaper
+from nexus_tray.gateway.http import Channel, Headers, Principal, Request, Response, Shaper, Upstream
 from nexus_tray.gateway.server import Gateway, new_loop
 from tests.gateway.doubles import (
     HOST,
@@ -799,6 +800,34 @@ def test_a_silent_answer_and_a_silent_tunnel_are_left_alone(tmp_path: Path) -> N
         assert terminal.rest() == OK
 
 
+def test_hundreds_of_slow_visitors_hold_nobody_up(tmp_path: Path) -> None:
+    with house(tmp_path, bounds=Bounds(sweep=0.05, head=1.0)) as home:
+        slow = [home.tunnel() for _ in range(300)]
+        for client in slow:
+            client.send(b"GET / HTTP/1.1\r\nX: ")
+        started = time.monotonic()
+        assert home.ask(tunnel_request()).status == 200
+        assert time.monotonic() - started < 2.0  # SECURITY.md 12
+        for client in slow:
+            assert client.answer().status == 408
+            client.close()
+        eventually(lambda: home.gateway.counters().connections == 0)
+
+
+def test_beyond_the_limit_nobody_is_let_in(tmp_path: Path) -> None:
+    with house(tmp_path, bounds=Bounds(sweep=0.05, connections=3)) as home:
+        clients = [home.tunnel() for _ in range(3)]
+        for client in clients:
+            client.send(tunnel_request())
+            assert client.answer().status == 200
+        fourth = home.tunnel()
+        fourth.try_send(tunnel_request())
+        assert fourth.closed()
+        clients[0].close()
+        eventually(lambda: home.gateway.counters().connections == 2)
+        assert home.ask(tunnel_request()).status == 200
+
+
 # sessions
 
 
@@ -883,11 +912,14 @@ def test_counters_count(home: House) -> None:
 def test_it_starts_and_stops_again_and_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "gateway.sock"
     gateway = Gateway(SmallSite(), no_shape, path)
+    upstream = Upstream("127.0.0.1", 9, b"Basic x")
+    gateway.set_upstream(upstream)
     gateway.open_door("quick", SECRET, holds_events=False)
     for _ in range(3):
         gateway.start()
         gateway.start()
         assert gateway.running
+        assert gateway.upstream == upstream
         port = gateway.local_port
         gateway.close()
         gateway.close()

@@ -126,6 +126,8 @@ def by_aiohttp(data: bytes, loop: asyncio.AbstractEventLoop) -> list[Message] | 
         return None
     messages = []
     for head, payload in found:
+        if "upgrade" in head.headers:
+            return None  # it reads no further, whatever the protocol; we drop the field
         body = b"".join(payload._buffer) if hasattr(payload, "_buffer") else b""
         if payload.exception() is not None:
             return None
