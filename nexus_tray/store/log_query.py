@@ -19,6 +19,7 @@ from time import monotonic
 
 from nexus_tray.model import Hop, Level, LogLine, LogPage, LogQuery, Problem, Reason
 from nexus_tray.store import log_pattern
+from nexus_tray.store.log_automaton import TooSlow
 
 TIME_LIMIT = 3.0
 LINE_LIMIT = 10_000
@@ -185,7 +186,7 @@ class _Search:
         """Does a line pass every test? One that took until the deadline is passed over."""
         try:
             return all(test(text) for test in self._tests)
-        except log_pattern.TooSlow:
+        except TooSlow:
             return False
 
     def _is_late(self) -> bool:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from nexus_tray.model import Problem
 from nexus_tray.store import log_pattern
-from nexus_tray.store.log_pattern import TooSlow, compile_pattern
+from nexus_tray.store.log_automaton import Automaton, TooSlow
+from nexus_tray.store.log_pattern import compile_pattern
 
 single = st.one_of(
     st.sampled_from(["a", "b", "A", "é", "1", "_", " ", "\n", ".", r"\."]),
@@ -51,8 +52,8 @@ def parse(pattern: str) -> Any:
     return _parser.parse(pattern)
 
 
-def automaton(pattern: str) -> log_pattern._Automaton:
-    return log_pattern._Automaton(parse(pattern), re.compile(pattern).flags, float("inf"))
+def automaton(pattern: str) -> Automaton:
+    return Automaton(parse(pattern), re.compile(pattern).flags, float("inf"))
 
 
 @given(
