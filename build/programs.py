@@ -38,6 +38,15 @@ PROGRAMS = {
 }
 
 
+def is_here(name: str, tools: Path) -> bool:
+    """Whether a program is found, without fetching it."""
+    try:
+        PROGRAMS[name].find(tools)
+    except Problem:
+        return False
+    return True
+
+
 def provide(name: str, tools: Path) -> bool:
     """Find or fetch one program; True when it is there."""
     program = PROGRAMS[name]
@@ -62,10 +71,17 @@ def main() -> int:
     """Provide the programs named (all by default)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, help="the folder to put programs into")
-    parser.add_argument("programs", nargs="*", choices=list(PROGRAMS), help="which (default: all)")
+    parser.add_argument("--missing", action="store_true", help="only name those not found here")
+    parser.add_argument("programs", nargs="*", metavar="PROGRAM", help="(default: all)")
     options = parser.parse_args()
     tools = (options.into or find(os.environ).tools).absolute()
     wanted = options.programs or list(PROGRAMS)
+    unknown = [name for name in wanted if name not in PROGRAMS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
+    if options.missing:
+        print(*(name for name in wanted if not is_here(name, tools)))
+        return 0
     missing = [name for name in wanted if not provide(name, tools)]
     return 1 if missing else 0
 

@@ -120,7 +120,9 @@ class GatewaySite:
             if closed is not None:
                 return self._closed(request, closed)
         if wants_page(request):
-            return see(with_next(SIGN_IN, local_path(request.target)))
+            # OpenCode's own front page shows a fresh browser nothing (FACTS.md); ours does
+            leads_to = HOME if request.path == "/" else local_path(request.target)
+            return see(with_next(SIGN_IN, leads_to))
         return refusal(401, "sign-in", "Sign in first, or your session has ended.")
 
     def local_copy(self, request: Request) -> Response | None:
