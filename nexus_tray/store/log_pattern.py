@@ -55,6 +55,31 @@ def compile_pattern(pattern: str, deadline: float = math.inf) -> Callable[[str],
     return occurs
 
 
+def literals(pattern: str) -> list[str]:
+    """The longest text (ASCII) that every match of a valid pattern holds, its case aside.
+
+    For a coarse choice by other means before the pattern itself is tried; [] if there is
+    none worth it.
+    """
+    if not pattern:
+        return []
+    runs = _runs(parser.parse(pattern), bool(re.compile(pattern).flags & re.IGNORECASE))
+    longest = max(runs, key=len)
+    return [longest] if len(longest) > 1 else []
+
+
+def _runs(tree: Any, any_case: bool) -> list[str]:
+    """Texts that a match must hold: what stands side by side at the pattern's top level."""
+    runs = [""]
+    for kind, argument in tree:
+        # Whatever the case, these three also stand for signs beyond ASCII (K, ſ, İ).
+        if kind is op.LITERAL and argument < 128 and not (any_case and chr(argument) in "kKsSiI"):
+            runs[-1] += chr(argument)
+        elif kind is not op.AT:
+            runs.append("")
+    return runs
+
+
 def _cost(tree: Any) -> tuple[float, int]:
     """The steps of a backtracking search in n characters: at most factor * n ** power."""
     factor, power = _ways(tree)

@@ -20,6 +20,7 @@ from time import monotonic
 from nexus_tray.model import Hop, Level, LogLine, LogPage, LogQuery, Problem, Reason
 from nexus_tray.store import log_pattern
 from nexus_tray.store.log_automaton import TooSlow
+from nexus_tray.store.log_file import ENDS
 
 TIME_LIMIT = 3.0
 LINE_LIMIT = 10_000
@@ -99,7 +100,7 @@ class _Search:
         self._deadline = deadline
         self._limit = max(1, min(query.limit, LINE_LIMIT))
         self._found: list[LogLine] = []
-        first, newest = self._run("SELECT min(id), max(id) FROM line").fetchone()
+        first, newest = self._run(ENDS).fetchone()
         self._first: int = first or 0
         self._newest: int = newest or 0
         self._judged = 0
@@ -136,7 +137,11 @@ class _Search:
         return self._page(last_id=self._newest, more=more)
 
     def _windows_down(self) -> Iterator[sqlite3.Cursor]:
-        """Candidates from new to old: the unindexed tail, then the index, table by table."""
+        """Candidates from new to old: some lines plainly, then by the index, table by table.
+
+        Plainly first what is not indexed yet, but at least one window: a frequent word is
+        found there sooner than the index has sorted its many lines.
+        """
         top = min(self._newest, self._top() - 1)
         terms = [term for word in self._query.words.split() for term in index_terms(word)]
         terms = terms[:_CHOOSERS]
@@ -144,14 +149,15 @@ class _Search:
             yield from self._scan_down(self._first, top)
             return
         indexed = self._run("SELECT coalesce(max(last), 0) FROM segment").fetchone()[0]
-        yield from self._scan_down(max(self._first, indexed + 1), top)
+        below = max(self._first, min(indexed + 1, top - _WINDOW + 1))
+        yield from self._scan_down(below, top)
         for (segment,) in self._run("SELECT id FROM segment ORDER BY id DESC").fetchall():
             words = f"words_{segment}"
             yield self._run(
                 f"SELECT {_COLUMNS} FROM {words} CROSS JOIN line l ON l.id = {words}.rowid"  # noqa: S608
-                f" JOIN source s ON s.id = l.source WHERE {words} MATCH ? AND {words}.rowid <= ?"
+                f" JOIN source s ON s.id = l.source WHERE {words} MATCH ? AND {words}.rowid < ?"
                 f"{self._where} ORDER BY {words}.rowid DESC",
-                (" AND ".join(terms), top, *self._values),
+                (" AND ".join(terms), min(below, top + 1), *self._values),
             )
 
     def _scan_down(self, first: int, top: int) -> Iterator[sqlite3.Cursor]:
@@ -162,8 +168,9 @@ class _Search:
 
     def _plain(self, low: int, high: int, order: str) -> sqlite3.Cursor:
         likes, values = self._likes()
+        grave = " INDEXED BY grave" if self._query.level.rank >= Level.WARNING.rank else ""
         return self._run(
-            f"SELECT {_COLUMNS} FROM line l JOIN source s ON s.id = l.source"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM line l{grave} JOIN source s ON s.id = l.source"  # noqa: S608
             f" WHERE l.id BETWEEN ? AND ?{self._where}{likes} ORDER BY l.id {order}",
             (low, high, *self._values, *values),
         )
@@ -201,6 +208,8 @@ class _Search:
         if query.sources:
             clauses += f" AND s.name IN ({', '.join('?' * len(query.sources))})"
             values += query.sources
+        if query.level.rank >= Level.WARNING.rank:
+            clauses += " AND l.level >= 2"  # in these words the index knows it
         if query.level.rank:
             clauses += " AND l.level >= ?"
             values.append(query.level.rank)
@@ -215,7 +224,7 @@ class _Search:
     def _likes(self) -> tuple[str, list[object]]:
         """A coarse choice for lines without index: LIKE, which folds ASCII as we do."""
         words = [word for word in self._query.words.split() if word.isascii() and len(word) < 999]
-        words = words[:_CHOOSERS]
+        words = [*words[:_CHOOSERS], *log_pattern.literals(self._query.pattern)]
         escaped = [re.sub(r"([\\%_])", r"\\\1", word) for word in words]
         return r" AND l.text LIKE ? ESCAPE '\'" * len(words), [f"%{word}%" for word in escaped]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nexus_tray.model import Problem
 from nexus_tray.store import log_pattern
 from nexus_tray.store.log_automaton import Automaton, TooSlow
-from nexus_tray.store.log_pattern import compile_pattern
+from nexus_tray.store.log_pattern import compile_pattern, literals
 
 single = st.one_of(
     st.sampled_from(["a", "b", "A", "é", "1", "_", " ", "\n", ".", r"\."]),
@@ -72,6 +72,10 @@ def test_the_automaton_agrees_with_re(pattern: str, flags: str, text: str) -> No
     expected = re.search(flags + pattern, text) is not None
     assert automaton(flags + pattern).search(text) == expected
     assert compile_pattern(flags + pattern)(text) == expected
+    if expected:
+        # What LIKE would be asked for, with its folding of ASCII alone, holds too.
+        for literal in literals(flags + pattern):
+            assert re.search(re.escape(literal), text, re.I | re.A)
 
 
 # Each with whether it occurs in many a's followed by two b's; in the a's alone none does.
@@ -113,6 +117,25 @@ def test_no_pattern_gets_re_past_its_bound(pattern: str, text: str) -> None:
     began = time.perf_counter()
     re.search(pattern, text)
     assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("zebra$", ["zebra"]),
+        (r"^a.*connection (refused|reset)", ["connection "]),
+        (r"127\.0\.0\.1:\d+", ["127.0.0.1:"]),
+        ("(?i)error: token", ["error: to"]),
+        ("(?i)kiss", []),
+        ("zebra*", ["zebr"]),
+        ("a|zebra", []),
+        ("(zebra)?", []),
+        ("é", []),
+        ("", []),
+    ],
+)
+def test_the_text_that_every_match_holds(pattern: str, expected: list[str]) -> None:
+    assert literals(pattern) == expected
 
 
 def test_many_states_end_at_the_deadline() -> None:
