@@ -48,6 +48,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if not newurl.startswith("https://"):
+            fp.close()
             raise urllib.error.URLError("it leads away from HTTPS")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -101,6 +102,9 @@ def _fetch(url: str, target: Path, context: ssl.SSLContext | None) -> None:
             expected = answer.headers.get("Content-Length")
             if expected is not None and expected.isdecimal() and int(expected) != size:
                 raise Problem(_failed("it broke off"))
+    except urllib.error.HTTPError as error:
+        with error:  # it holds the connection
+            raise Problem(_failed(f"the server says {error.code} {error.reason}")) from error
     except OSError as error:  # URLError, TLS and the disk among them
         raise Problem(_failed(str(getattr(error, "reason", error) or error))) from error
 
