@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from nexus_tray.model import HopState, ServiceState
 from tests.e2e.conftest import PASSWORD, Phone
+from tests.e2e.lab import Lab
 from tests.e2e.program import Program, wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -98,6 +99,73 @@ def test_a_conversation_from_a_phone(program: Program, phone: Phone) -> None:
     other.get_by_role("button", name="Sign out").click()
     expect(other).to_have_url(f"{address}/_nexus/sign-in")
     assert fetch(page, "GET", "/session")[0] == 401
+
+
+def test_the_page_is_light_and_can_be_installed(program: Program, phone: Phone) -> None:
+    program.start()
+    address = reachable(program)
+    sign_in(phone, address)
+    expect(phone.page).to_have_url(f"{address}/_nexus/")
+    with phone.page.expect_response(lambda answer: "/assets/index" in answer.url) as waiting:
+        phone.page.goto(f"{address}/")
+    script = waiting.value
+    assert script.headers["content-encoding"] == "gzip"
+    assert "immutable" in script.headers["cache-control"]
+    stranger = phone.browser.new_context(ignore_https_errors=True).new_page()
+    manifest = stranger.goto(f"{address}/site.webmanifest")
+    assert manifest is not None
+    assert manifest.json()["icons"], "browsers fetch it without cookies"
+
+
+def test_the_terminal_works(program: Program, phone: Phone) -> None:
+    program.start()
+    address = reachable(program)
+    sign_in(phone, address)
+    expect(phone.page).to_have_url(f"{address}/_nexus/")
+    echoed = phone.page.evaluate(
+        """async () => {
+            const post = async (path, body, more) => (await fetch(path, {method: "POST",
+                headers: {"content-type": "application/json", ...more},
+                body: JSON.stringify(body)})).json();
+            const shell = await post("/pty", {command: "/bin/sh", args: []}, {});
+            const token = await post(`/pty/${shell.id}/connect-token`, {},
+                {"x-opencode-ticket": "1"});
+            const socket = new WebSocket(
+                `/pty/${shell.id}/connect?cursor=0&ticket=${token.ticket}`);
+            return await new Promise((resolve, reject) => {
+                let all = "";
+                socket.onopen = () => socket.send("echo shell-$((6*7))\\n");
+                socket.onerror = () => reject(new Error("refused"));
+                socket.onmessage = async event => {
+                    all += typeof event.data === "string" ? event.data : await event.data.text();
+                    if (all.includes("shell-42")) resolve(all);
+                };
+            });
+        }"""
+    )
+    assert "shell-42" in echoed
+
+
+def test_a_reply_survives_the_edge_dropping_everything(
+    program: Program, phone: Phone, lab: Lab
+) -> None:
+    """SECURITY's quick tunnels hold events back; the bridge must also span a cut line."""
+    program.start()
+    address = reachable(program)
+    page = phone.page
+    sign_in(phone, address)
+    expect(page).to_have_url(f"{address}/_nexus/")
+    fetch(page, "POST", "/session", {"title": "A long reply"})
+    page.reload()
+    page.get_by_role("link", name="A long reply").click()
+    page.get_by_role("textbox").click(timeout=20_000)
+    page.keyboard.type("SLOW")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile(r"tick3\b"))).to_be_visible(timeout=20_000)
+    lab.control("POST", "/edge/drop")
+    expect(page.get_by_text(re.compile(r"tick59\b"))).to_be_visible(timeout=60_000)
+    said = re.findall(r"tick\d+", page.locator("body").inner_text())
+    assert said == [f"tick{number}" for number in range(60)], "nothing missing, nothing twice"
 
 
 def test_the_local_door_opens_by_a_one_time_link(program: Program, phone: Phone) -> None:
