@@ -159,7 +159,8 @@ def _question(question: Question, activity: Activity, now: float) -> str:
     inside = _permission(question) if question.kind is QuestionKind.PERMISSION else _parts(question)
     return (
         f'<form class="ask" id="q-{text(question.id)}" method="post" action="/_nexus/answer">'
-        f'<input type="hidden" name="id" value="{text(question.id)}">{inside[0]}{context}'
+        f'<input type="hidden" name="id" value="{text(question.id)}">'
+        f'<span class="state busy">Waiting for you</span>{inside[0]}{context}'
         f'<div class="buttons">{inside[1]}</div></form>'
     )
 
