@@ -231,5 +231,5 @@ def _session(session: OpenCodeSession, now: float) -> str:
         f'<a class="sess" href="{session_link(session.directory, session.id)}">'
         f"<b>{text(session.title or 'Untitled')}</b>"
         f'<span class="facts"><span class="state {kind}">{word}</span>'
-        f'<span class="dim">{text(session.project)} · {money(session.cost)}{when}</span></span></a>'
+        f'<span class="dim">{text(session.project)} · {text(money(session.cost))}{when}</span></span></a>'
     )
