@@ -10,7 +10,7 @@ import msgspec
 
 SCHEMA_VERSION = 1
 
-TunnelName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+TunnelName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
