@@ -1,0 +1,246 @@
+"""SECURITY.md 33: known secrets go through the whole program, and nowhere else than they must.
+
+The real program, OpenCode and cloudflared live through one scenario with every kind of secret
+in it. Then each secret, in each spelling that a program might give it, is looked for in the
+arguments of every process (watched all the while), in every file of ours, in what was printed,
+and in everything that the local API tells.
+"""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, quote_plus, urlencode
+
+import psutil
+import pytest
+
+from tests.e2e.lab import Lab
+from tests.e2e.program import Program
+
+pytestmark = pytest.mark.timeout(240)
+
+PASSWORD = "canary of the right password 4711"
+WRONG = "canary of a wrong password 4712"
+WEAK = "weakcanary1"
+PROVIDER_KEY = "sk-canary-of-a-provider-4713"
+PASSPHRASE = "canary of the passphrase 4714"
+MISPLACED = "sk-canary-in-the-wrong-place-4715"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0"
+
+
+def spellings(secret: str) -> set[bytes]:
+    """The secret as it is, and as forms, addresses, JSON and Basic credentials would have it."""
+    raw = secret.encode()
+    found = {raw, quote(secret).encode(), quote_plus(secret).encode(), secret.encode("utf-16-le")}
+    found |= {raw.hex().encode(), json.dumps(secret)[1:-1].encode()}
+    for before in (b"", b"opencode:"):
+        found.add(base64.b64encode(before + raw).rstrip(b"="))
+        found.add(base64.urlsafe_b64encode(before + raw).rstrip(b"="))
+    return found
+
+
+class Arguments:
+    """Watches the arguments of every process on the machine, as any of its users can."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.01):
+            for entry in os.scandir("/proc"):
+                if entry.name.isdigit():
+                    with contextlib.suppress(OSError):
+                        self.seen.add(Path(entry.path, "cmdline").read_bytes())
+
+    def __enter__(self) -> "Arguments":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+class Visitor:
+    """A browser on the internet: TLS to the lab's front, cookies kept."""
+
+    def __init__(self, lab: Lab, address: str) -> None:
+        self._port, self._host = lab.https_port, address.removeprefix("https://")
+        self.cookie = ""
+
+    def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> int:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        fields = {"Host": self._host, "User-Agent": BROWSER, "Accept": "text/html"}
+        if self.cookie:
+            fields["Cookie"] = self.cookie
+        body = None
+        if form is not None:
+            body = urlencode(form)
+            fields["Origin"] = f"https://{self._host}"
+            fields["Content-Type"] = "application/x-www-form-urlencoded"
+        with (
+            socket.create_connection(("127.0.0.1", self._port), 30) as plain,
+            context.wrap_socket(plain, server_hostname=self._host) as secure,
+        ):
+            line = http.client.HTTPConnection(self._host)
+            line.sock = secure
+            line.request(method, path, body, fields)
+            with line.getresponse() as answer:
+                answer.read()
+                for value in answer.headers.get_all("Set-Cookie") or []:
+                    self.cookie = value.partition(";")[0]
+                return answer.status
+
+
+class Api:
+    """The local API, by hand: what the command line cannot say wrongly."""
+
+    def __init__(self, program: Program) -> None:
+        told = json.loads(program.paths.api_file.read_bytes())
+        self.token: str = told["token"]
+        self._authority = told["url"].removeprefix("http://")
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        line = http.client.HTTPConnection(self._authority, timeout=60)
+        fields = {"Authorization": f"Bearer {self.token}"}
+        if body is not None:
+            fields["Content-Type"] = "application/json"
+        line.request(method, "/api/v1" + path, body, fields)
+        with contextlib.closing(line), line.getresponse() as answer:
+            return answer.status, answer.read()
+
+
+def environment_of(pid: int, name: str) -> str:
+    return psutil.Process(pid).environ()[name]
+
+
+@pytest.fixture
+def watched(program: Program) -> Iterator[Arguments]:
+    with Arguments() as arguments:
+        yield arguments
+
+
+def set_up(program: Program) -> None:
+    """Password, passphrase and provider key, each also given wrongly once."""
+    assert program.cli("password", "set", given=WEAK + "\n").returncode == 4
+    assert program.cli("secret", "unlock", given=PASSPHRASE + "\n").returncode == 0
+    stored = program.cli("secret", "set", "CANARY_API_KEY", given=PROVIDER_KEY + "\n")
+    assert stored.returncode == 0, stored.stderr
+    assert program.cli("restart", "opencode").returncode == 0
+    assert program.cli("password", "set", given=PASSWORD + "\n").returncode == 0
+
+
+def spoil(api: Api) -> None:
+    """Secrets where the API does not expect them: its complaints must not repeat them."""
+    for method, path, body in (
+        ("PUT", "/password", json.dumps({"password": [PASSWORD]})),
+        ("PUT", "/password", json.dumps({"passwort": PASSWORD})),
+        ("PUT", "/password", f'{{"password": "{PASSWORD}'),
+        ("PUT", f"/secrets/{quote(MISPLACED)}", json.dumps({"secret": "x"})),
+        ("PUT", "/secrets/CANARY_API_KEY", json.dumps({"secret": PROVIDER_KEY + "\n"})),
+        ("PUT", f"/services/{quote(MISPLACED)}/desired", json.dumps({"desired": MISPLACED})),
+        ("POST", "/secrets/unlockings", json.dumps({"passphrase": PASSPHRASE + "x"})),
+        ("PATCH", "/config", json.dumps({"opencode": {"program": {MISPLACED: 1}}})),
+    ):
+        status, _ = api.ask(method, path, body.encode())
+        assert status in (409, 422), (method, path, status)
+
+
+def everything_told(program: Program, api: Api) -> dict[str, bytes]:
+    """What the program says of itself, in every form."""
+    told = {
+        path: api.ask("GET", path)[1]
+        for path in (
+            "/snapshot", "/journal", "/config", "/services", "/openapi.json",
+            "/logs?limit=10000", "/logs/export?format=text", "/logs/export?format=csv",
+            "/logs/export?format=jsonl",
+        )
+    }  # fmt: skip
+    for command in (["status"], ["status", "--json"], ["logs", "-n", "10000"], ["config", "list"]):
+        done = program.cli(*command)
+        told["nexus-tray " + " ".join(command)] = (done.stdout + done.stderr).encode()
+    return told
+
+
+def files_of(program: Program) -> dict[str, bytes]:
+    """Every file below the program's home (databases with their side files, run, output)."""
+    found = {}
+    for path in program.home.rglob("*"):
+        if path.is_file() and path != program.paths.api_file:  # that one tells the token, by design
+            found[str(path.relative_to(program.home))] = path.read_bytes()
+    return found
+
+
+def test_no_secret_is_anywhere_it_need_not_be(
+    program: Program,
+    lab: Lab,
+    watched: Arguments,
+) -> None:
+    program.start()
+    set_up(program)
+    snapshot = program.wait_running("opencode", "gateway", "quick")
+    assert snapshot.address is not None
+    phone = Visitor(lab, snapshot.address)
+    api = Api(program)
+
+    assert phone.ask("POST", "/_nexus/sign-in", {"password": WRONG}) == 403
+    assert phone.ask("POST", "/_nexus/sign-in", {"password": PASSWORD}) == 303
+    session = phone.cookie.partition("=")[2]
+    assert phone.ask("GET", "/session") == 200
+    assert phone.ask("GET", f"/nowhere?stray={quote(MISPLACED)}") == 200
+
+    link = program.cli("open", "--print").stdout.strip()
+    ticket = link.partition("ticket=")[2]
+    door = http.client.HTTPConnection(link.split("/")[2], timeout=30)
+    door.request("GET", link[link.index("/_nexus") :])
+    with contextlib.closing(door), door.getresponse() as entered:
+        assert entered.status == 303
+        local_session = entered.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+    spoil(api)
+
+    opencode, cloudflared = program.pid_of("opencode"), program.pid_of("quick")
+    assert environment_of(opencode, "CANARY_API_KEY") == PROVIDER_KEY
+    secrets = {
+        "password": PASSWORD,
+        "wrong password": WRONG,
+        "weak password": WEAK,
+        "provider key": PROVIDER_KEY,
+        "passphrase": PASSPHRASE,
+        "misplaced": MISPLACED,
+        "session": session,
+        "local session": local_session,
+        "ticket": ticket,
+        "API token": api.token,
+        "OpenCode's password": environment_of(opencode, "OPENCODE_SERVER_PASSWORD"),
+        "channel secret": environment_of(cloudflared, "TUNNEL_TAG").partition("=")[2],
+    }
+    assert all(len(secret) > 10 for secret in secrets.values()), secrets
+
+    assert phone.ask("POST", "/_nexus/sign-out", {}) == 303
+    told = everything_told(program, api)
+    places = {f"running: {name}": data for name, data in files_of(program).items()}
+    assert any(name.endswith("nexus.db-wal") for name in places)
+    assert program.stop() == 0
+    places |= {f"ended: {name}": data for name, data in files_of(program).items()}
+    places |= told
+    places["arguments"] = b"\n".join(watched.seen)
+    assert b"opencode" in places["arguments"]
+
+    hits = [
+        (what, where)
+        for what, secret in secrets.items()
+        for spelling in spellings(secret)
+        for where, data in places.items()
+        if spelling in data
+    ]
+    assert hits == []
