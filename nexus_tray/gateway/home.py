@@ -80,7 +80,12 @@ def fragment(view: View) -> bytes:
 
 
 def session_link(directory: str, session_id: str = "") -> str:
-    """Where OpenCode's page shows a session; without an id, a new one in that folder."""
+    """Where OpenCode's page shows a session; without an id, a new one in that folder.
+
+    Without a folder, its front page: `//session/x` would name another host.
+    """
+    if not directory:
+        return "/"
     place = base64.urlsafe_b64encode(directory.encode("utf-8", "surrogateescape"))
     link = f"/{place.decode().rstrip('=')}/session"
     return f"{link}/{urllib.parse.quote(session_id, safe='')}" if session_id else link
@@ -227,9 +232,10 @@ def _rank(session: OpenCodeSession) -> tuple[int, float]:
 def _session(session: OpenCodeSession, now: float) -> str:
     kind, word = SESSION_WORDS[session.state]
     when = "" if session.updated_at is None else f" · {age(now - session.updated_at)}"
+    facts = f"{session.project} · {money(session.cost)}{when}"
     return (
         f'<a class="sess" href="{session_link(session.directory, session.id)}">'
         f"<b>{text(session.title or 'Untitled')}</b>"
         f'<span class="facts"><span class="state {kind}">{word}</span>'
-        f'<span class="dim">{text(session.project)} · {text(money(session.cost))}{when}</span></span></a>'
+        f'<span class="dim">{text(facts)}</span></span></a>'
     )
