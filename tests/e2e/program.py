@@ -1,5 +1,6 @@
 """The whole program as a person runs it: a guard process, commands, and what they print."""
 
+import http.client
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import psutil
@@ -131,6 +133,36 @@ class Program:
         code = self.popen.wait(seconds)
         self.popen = None
         return code
+
+
+class Visitor:
+    """This machine's browser without the browser: through the local door by a one-time link."""
+
+    def __init__(self, program: Program) -> None:
+        link = urlsplit(program.cli("open", "--print").stdout.strip())
+        self._authority = link.netloc
+        self._cookie = ""
+        status, fields, _ = self._send("GET", f"{link.path}?{link.query}", None)
+        assert status == 303, status
+        self._cookie = fields["set-cookie"].partition(";")[0]
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """JSON in, JSON out; fails on any refusal."""
+        status, _, data = self._send(method, path, body)
+        assert status < 300, (status, data)
+        return json.loads(data) if data else None
+
+    def _send(self, method: str, path: str, body: object) -> tuple[int, Any, bytes]:
+        connection = http.client.HTTPConnection(self._authority, timeout=30)
+        fields = {"Origin": f"http://{self._authority}", "Content-Type": "application/json"}
+        if self._cookie:
+            fields["Cookie"] = self._cookie
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), fields)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
 
 
 def gone(processes: list[psutil.Process]) -> bool:
