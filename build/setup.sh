@@ -56,7 +56,7 @@ find_python() {
     local candidate
     for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
         [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if "$candidate" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return 0
         fi
@@ -68,7 +68,7 @@ prepare_python() {
     PYTHON=$(find_python) || { apt_packages python3 python3-venv || true; PYTHON=$(find_python); } ||
         die "Python 3.11 or newer was not found." "Nexus Tray is written in it." \
             "Install it (Debian 12, Ubuntu 24.04 or newer: apt-get install python3 python3-venv) and run this again."
-    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || apt_packages python3-venv ||
+    "$PYTHON" -I -c 'import ensurepip, venv' 2>/dev/null || apt_packages python3-venv ||
         die "Python's venv module is missing." "The packages we need go into a folder of their own, not into your system." \
             "Install python3-venv and run this again."
 }
@@ -79,16 +79,16 @@ python_packages() {
     wanted=$(sha256sum "$lock" "$ROOT/build/setup.sh" | sha256sum | cut -d' ' -f1)
     [ -x "$VENV/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
     say "Installing Python packages ($1) ..."
-    [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
+    [ -x "$VENV/bin/python" ] || "$PYTHON" -I -m venv "$VENV"
+    "$VENV/bin/python" -I -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
         die "The Python packages could not be installed." "Without them nothing runs." \
             "Check the network and run this again; by hand: $VENV/bin/pip install --require-hashes -r build/$1"
     # the program itself, importable from anywhere, straight from this folder
-    "$VENV/bin/python" - "$ROOT" <<'PY'
+    "$VENV/bin/python" -I - "$ROOT" <<'PY'
 import sys, sysconfig, pathlib
 pathlib.Path(sysconfig.get_path("purelib"), "nexus_tray.pth").write_text(sys.argv[1] + "\n")
 PY
-    printf '#!/bin/sh\nexec "%s/bin/python" -m nexus_tray "$@"\n' "$VENV" >"$VENV/bin/nexus-tray"
+    printf '#!/bin/sh\nexec "%s/bin/python" -P -m nexus_tray "$@"\n' "$VENV" >"$VENV/bin/nexus-tray"
     chmod +x "$VENV/bin/nexus-tray"
     printf '%s\n' "$wanted" >"$stamp"
 }

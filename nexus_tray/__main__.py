@@ -15,7 +15,8 @@ def main() -> int:
         from nexus_tray.system import guard
 
         if guard.PIPE not in os.environ:
-            return guard.run([sys.executable, "-m", "nexus_tray", *arguments])
+            # -P: the folder it is started in may be anybody's, and must bring no modules
+            return guard.run([sys.executable, "-P", "-m", "nexus_tray", *arguments])
     from nexus_tray.app.entry import enter
 
     return enter(arguments)
