@@ -6,10 +6,9 @@ fetched again and its changed parts put in place, matched by their ids. Imports 
 model and `gateway.pages`. Runs on the gateway's event loop.
 """
 
-import base64
-import urllib.parse
 from dataclasses import dataclass
 
+from nexus_tray.core.links import session_link
 from nexus_tray.gateway.pages import frame, text
 from nexus_tray.model import (
     Activity,
@@ -77,18 +76,6 @@ def page(view: View) -> bytes:
 def fragment(view: View) -> bytes:
     """The part that changes."""
     return "".join((_head(view), _waiting(view), _sessions(view))).encode()
-
-
-def session_link(directory: str, session_id: str = "") -> str:
-    """Where OpenCode's page shows a session; without an id, a new one in that folder.
-
-    Without a folder, its front page: `//session/x` would name another host.
-    """
-    if not directory:
-        return "/"
-    place = base64.urlsafe_b64encode(directory.encode("utf-8", "surrogateescape"))
-    link = f"/{place.decode().rstrip('=')}/session"
-    return f"{link}/{urllib.parse.quote(session_id, safe='')}" if session_id else link
 
 
 def money(cost: float | None) -> str:
