@@ -114,7 +114,7 @@ class Fleet:
                 ),
                 environment=lambda: os.environ,
                 socket=parts.paths.tunnel_socket if sys.platform != "win32" else None,
-                port=lambda: parts.door.gateway().tunnel_port,
+                port=lambda: parts.door.gateway().tunnel_port(),
                 folder=parts.paths.tunnel(name),
                 doors=Doors(
                     lambda *door: parts.door.gateway().open_door(*door),

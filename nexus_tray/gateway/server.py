@@ -68,6 +68,7 @@ class Gateway:
         self._socket_path = socket_path if sys.platform != "win32" else None
         self._local_port = local_port
         self._tunnel_port = 0
+        self._servers: list[asyncio.Server] = []
         self._new_loop = loop
         self._on_upstream = on_upstream
         self._on_end = on_end
@@ -94,21 +95,18 @@ class Gateway:
         """Where this machine's browser finds the local door."""
         return f"http://127.0.0.1:{self._local_port}"
 
-    @property
-    def tunnel_service(self) -> str:
-        """What stands as `service` in cloudflared's ingress rules."""
-        if self._socket_path is not None:
-            return f"unix:{self._socket_path}"
-        return f"http://127.0.0.1:{self._tunnel_port}"
-
-    @property
     def tunnel_port(self) -> int:
-        """The tunnels' loopback port, same admission as the socket; 0 before the first start.
+        """The tunnels' loopback port, same admission as the socket; opened when first asked for.
 
         Over HTTP/2 cloudflared cannot carry WebSockets to a Unix socket (its issue 560,
         measured on 2026.8.2), so there, as on Windows, the secret alone tells who comes.
+        Other users of the machine can knock at a port, so without need there is none.
+        Raises RuntimeError while the gateway is not running.
         """
-        return self._tunnel_port
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError("the gateway is not running")
+        return asyncio.run_coroutine_threadsafe(self._open_tunnel_port(), loop).result(PATIENCE)
 
     @property
     def upstream(self) -> Upstream | None:
@@ -185,11 +183,12 @@ class Gateway:
             local = doors.listen_loopback(self._local_port)
             self._local_port = local.getsockname()[1]
             opened.append((local, doors.LocalEntrance(self._local_port)))
-            tunnels = doors.listen_loopback(self._tunnel_port)
-            self._tunnel_port = tunnels.getsockname()[1]
-            opened.append((tunnels, self._tunnels))
             if self._socket_path is not None:
                 opened.append((doors.listen_unix(self._socket_path), self._tunnels))
+            if self._socket_path is None or self._tunnel_port:  # a tunnel may still lead there
+                tunnels = doors.listen_loopback(self._tunnel_port)
+                self._tunnel_port = tunnels.getsockname()[1]
+                opened.append((tunnels, self._tunnels))
         except BaseException:
             for listener, _ in opened:
                 listener.close()
@@ -221,17 +220,17 @@ class Gateway:
         begun: Future[None],
     ) -> None:
         self._stop = asyncio.Event()
-        self._loop = loop
-        servers = [
+        self._servers = [
             await self._serve_one(loop, listener, entrance) for listener, entrance in listeners
         ]
+        self._loop = loop
         sweeping = loop.create_task(self._relay.sweep_for_ever())
         self._aim(self.upstream)
         begun.set_result(None)
         try:
             await self._stop.wait()
         finally:
-            for server in servers:
+            for server in self._servers:
                 server.close()
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
@@ -247,6 +246,14 @@ class Gateway:
         if listener.family.name == "AF_UNIX":
             return await loop.create_unix_server(visitor, sock=listener)
         return await loop.create_server(visitor, sock=listener)
+
+    async def _open_tunnel_port(self) -> int:
+        if not self._tunnel_port:
+            listener = doors.listen_loopback(0)
+            loop = asyncio.get_running_loop()
+            self._servers.append(await self._serve_one(loop, listener, self._tunnels))
+            self._tunnel_port = listener.getsockname()[1]
+        return self._tunnel_port
 
     def _ask_to_stop(self) -> None:
         if self._stop is not None:

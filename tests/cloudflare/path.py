@@ -76,6 +76,7 @@ class Path:
         clock = Clock(monotonic=time.monotonic, wall=time.time)
         self.supervisor = Supervisor(self.journal, "test", clock)
         self._supervised = False
+        self._drivers: list[TunnelDriver] = []
 
     def driver(
         self,
@@ -85,13 +86,13 @@ class Path:
         folder: FilePath | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> TunnelDriver:
-        return TunnelDriver(
+        made = TunnelDriver(
             name=TUNNEL,
             transport=transport,
             program=program or (lambda: self.program),
             environment=lambda: {**self.environment, **(environment or {})},
             socket=self.socket,
-            port=lambda: self.gateway.tunnel_port,
+            port=lambda: self.gateway.tunnel_port(),
             folder=folder or self.folder / "run" / "tunnels" / TUNNEL,
             doors=Doors(
                 self.gateway.open_door, self.gateway.close_door, self.gateway.channel_proved
@@ -101,6 +102,8 @@ class Path:
             limits=limits,
             lab=lab_options({"NEXUS_TRAY_CLOUDFLARED_LAB": str(self.lab.file)}),
         )
+        self._drivers.append(made)
+        return made
 
     def supervise(self, driver: TunnelDriver, policy: Policy | None = None) -> None:
         gateway = GatewayDriver(lambda: self.gateway, lambda _at: None)
@@ -149,4 +152,6 @@ class Path:
     def close(self) -> None:
         if self._supervised:
             assert self.supervisor.close(20)
+        for driver in self._drivers:  # a test that failed leaves nothing behind either
+            driver.kill(1)
         self.gateway.close()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nexus_tray.gateway import doors
@@ -179,6 +180,33 @@ def test_it_listens_on_loopback_only(home: House) -> None:
     listening = Path("/proc/net/tcp").read_text()
     assert f"0100007F:{port:04X} 00000000:0000 0A" in listening
     assert f"00000000:{port:04X} 00000000:0000 0A" not in listening
+
+
+def listening() -> int:
+    """How many loopback ports this process listens on."""
+    return sum(
+        c.status == psutil.CONN_LISTEN and c.laddr.ip == "127.0.0.1"
+        for c in psutil.Process().net_connections("tcp4")
+    )
+
+
+def test_there_is_no_port_for_tunnels_until_one_needs_it(home: House) -> None:
+    before = listening()
+    port = home.gateway.tunnel_port()
+    assert listening() == before + 1
+    assert home.gateway.tunnel_port() == port
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
+        stranger.sendall(tunnel_request(secret=OTHER))
+        assert stranger.recv(4096).startswith(b"HTTP/1.1 403 ")
+    assert home.raw.received == b""
+
+
+def test_a_tunnels_port_survives_a_restart_of_the_gateway(home: House) -> None:
+    port = home.gateway.tunnel_port()
+    home.gateway.close()
+    home.gateway.start()
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        assert home.gateway.tunnel_port() == port
 
 
 # the socket

@@ -50,6 +50,7 @@ class Running:
     def __init__(self, path: Path, transport: str = "auto", limits: Limits | None = None) -> None:
         self.reports = Reports()
         self.driver = path.driver(transport, limits)
+        self.log = path.log
         self.driver.start(1, self.reports)
 
     def probe(self) -> Probed | Exited:
@@ -79,7 +80,10 @@ class Running:
             assert isinstance(answer, Probed), answer
             return answer.reason is None
 
-        until(ready, "ready")
+        try:
+            until(ready, "ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.probed[-1:]}; {self.log[-12:]}") from error
         return self
 
     def until_end(self, seconds: float = 20.0) -> Failure:
@@ -122,7 +126,7 @@ def test_a_life_from_start_to_stop(both: Path) -> None:
 def test_http2_leads_over_loopback_and_carries_websockets(both: Path) -> None:
     running = Running(both, "http2").until_ready()
     config = both.folder / "run" / "tunnels" / TUNNEL / "cloudflared.json"
-    assert config.read_bytes() == configuration(f"http://127.0.0.1:{both.gateway.tunnel_port}")
+    assert config.read_bytes() == configuration(f"http://127.0.0.1:{both.gateway.tunnel_port()}")
     assert running.facts.transport == "http2"
     assert both.gateway.channel_proved(TUNNEL)
     running.stop()
@@ -264,7 +268,7 @@ def test_a_cloudflared_that_leads_elsewhere_is_refused(path: Path, tmp_path: Fil
 
 
 def test_what_the_gateway_says_to_strangers_is_what_the_check_looks_for(path: Path) -> None:
-    with socket.create_connection(("127.0.0.1", path.gateway.tunnel_port), timeout=5) as stranger:
+    with socket.create_connection(("127.0.0.1", path.gateway.tunnel_port()), timeout=5) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nCf-Connecting-Ip: 192.0.2.1\r\n\r\n")
         answer = b""
         while data := stranger.recv(65536):
