@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway import static
+from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.bridge import Bridge
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.gateway.manifest import ManifestCopy
@@ -28,6 +29,7 @@ from nexus_tray.paths import Paths
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import open_database
+from nexus_tray.system import descriptors
 
 SWEEP_SECONDS = 60.0
 
@@ -151,6 +153,7 @@ class Door:
                 site,
                 Shaping(lambda: self._upstream),
                 None if sys.platform == "win32" else self._paths.tunnel_socket,
+                bounds=Bounds(connections=descriptors.visitors(Bounds.connections)),
                 on_upstream=copy,
                 on_end=self._bridge.close,
             )

@@ -33,6 +33,10 @@ class Connection(Protocol):
     def streaming(self) -> bool:
         """An exchange or stream is open on it."""
 
+    @property
+    def loitering(self) -> bool:
+        """A stranger's, whose request has begun and not come, or was answered: no loss."""
+
     def expire(self, now: float) -> None:
         """Drop it if a time limit has passed."""
 
@@ -58,19 +62,27 @@ class Relay:
         self.wall = wall
         self.tally = Tally()
         self.pool = UpstreamPool(bounds, clock)
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # in the order of their coming
         self._tasks: set[asyncio.Task[None]] = set()
 
     def join(self, connection: Connection) -> bool:
-        """A visitor has come. False: there are too many; it must go."""
+        """A visitor has come. False: there are too many; it must go.
+
+        A stranger who dawdles gives up his place, the one longest here first: strangers who
+        send their bodies slowly must not be able to keep everybody else out (SECURITY.md 12).
+        """
         if len(self._connections) >= self.bounds.connections:
-            return False
-        self._connections.add(connection)
+            dawdler = next((one for one in self._connections if one.loitering), None)
+            if dawdler is None:
+                return False
+            self.leave(dawdler)
+            dawdler.abort()
+        self._connections[connection] = None
         return True
 
     def leave(self, connection: Connection) -> None:
         """A visitor has gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run one answer or stream of the site's; ended with the relay."""

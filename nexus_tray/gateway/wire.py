@@ -29,6 +29,7 @@ class State(Enum):
 
 
 _STREAMING = frozenset((State.FORWARD, State.RAW, State.CHANNEL))
+_DAWDLING = frozenset((State.OWN_BODY, State.LINGER))
 _DEAF = frozenset((State.LINGER, State.CLOSED))
 
 
@@ -76,6 +77,12 @@ class Wire(asyncio.Protocol, ABC):
     def streaming(self) -> bool:
         """An exchange or stream is open on it."""
         return self._state in _STREAMING
+
+    @property
+    def loitering(self) -> bool:
+        """A stranger's, whose request has begun and not come, or was answered: no loss."""
+        begun = self._state is State.HEAD and not self._reader.between
+        return self.principal is None and (begun or self._state in _DAWDLING)
 
     def abort(self) -> None:
         """End it now, upstream side included."""

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nexus_tray.gateway.bounds import Bounds
+from tests.gateway.doubles import HOST, eventually, house, tunnel_request
+
 ROOT = Path(__file__).parent.parent.parent
+OURS = f"Origin: https://{HOST}"
 
 
 def test_a_folder_brings_no_code_of_its_own(tmp_path: Path) -> None:
@@ -35,3 +39,40 @@ def test_no_script_of_ours_looks_into_the_present_folder(script: str) -> None:
     calls = re.findall(r'(?:python"?|PYTHON"|candidate") +(-\S*.*)', text)
     assert calls
     assert [call for call in calls if not re.match(r"-[PI]\b", call)] == []
+
+
+SLOW = tunnel_request("POST", "/_nexus/sign-in", OURS, "Content-Length: 900", cookie=None)
+
+
+def test_strangers_who_dawdle_keep_nobody_out(tmp_path: Path) -> None:
+    """As many slow bodies as there are places: the next visitor takes the oldest one's."""
+    with house(tmp_path, bounds=Bounds(connections=20)) as home:
+        begun = home.tunnel()
+        begun.send(tunnel_request("GET", "/x"))
+        assert begun.answer().status == 200
+        strangers = [home.tunnel() for _ in range(40)]
+        for one in strangers:
+            one.try_send(SLOW + b"password=")
+        eventually(lambda: home.gateway.counters().connections == 20)
+        assert home.ask(tunnel_request("GET", "/x")).status == 200
+        assert strangers[0].closed()
+        begun.send(tunnel_request("GET", "/x"))
+        assert begun.answer().status == 200, "whoever was signed in keeps his place"
+
+
+LIMITED = """
+import resource, sys
+hard = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+from nexus_tray.system import descriptors
+print(descriptors.visitors(4096), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@pytest.mark.parametrize(("hard", "told"), [(20_000, "4096 16384"), (1024, "384 1024")])
+def test_visitors_cannot_take_all_descriptors(hard: int, told: str) -> None:
+    """A thousand of them took the whole program out of service at the usual limit of 1024."""
+    command = [sys.executable, "-c", LIMITED, str(hard)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == told
