@@ -22,6 +22,11 @@ from nexus_tray.gateway.source import Refused, Source, open_source
 KEEP_SECONDS = 20 * 60.0
 """How long a stream goes on without a reader: a phone that slept this long misses nothing."""
 
+SETTLE_SECONDS = 0.1
+"""OpenCode 1.18.33 greets before it listens to its own events: what happens up to some 20 ms
+after the greeting is lost (measured, in 8 of 20 tries). So the page gets its greeting, upon
+which it asks for the state of things, this much later."""
+
 PATHS = (
     re.compile(r"/event"),
     re.compile(r"/global/event"),
@@ -65,6 +70,7 @@ class Limits:
     event_bytes: int = 8 * 1024 * 1024
     keep_seconds: float = KEEP_SECONDS
     open_seconds: float = 20.0
+    settle_seconds: float = SETTLE_SECONDS
 
 
 DEFAULT_LIMITS = Limits()
@@ -127,6 +133,7 @@ class Hub:
             source = await open_source(
                 self._upstream, target, passable(headers), self._limits.open_seconds
             )
+            await self._settle(source)
         finally:
             self._opening[principal_id] -= 1
             if not self._opening[principal_id]:
@@ -203,6 +210,13 @@ class Hub:
         if not unread:
             raise Refused(429)
         self.drop(min(unread, key=lambda one: one.left_at))
+
+    async def _settle(self, source: Source) -> None:
+        try:
+            await asyncio.sleep(self._limits.settle_seconds)
+        except BaseException:
+            source.close()
+            raise
 
     async def _follow(self, one: Subscription, source: Source) -> None:
         """Read OpenCode's stream into the ring until either ends."""

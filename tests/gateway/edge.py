@@ -60,6 +60,10 @@ class Edge:
             listener.close()
             await self._cut()
             await runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         await asyncio.sleep(0.3)  # the last TLS goodbyes
 
     def _headers(self, request: web.Request) -> list[tuple[str, str]]:

@@ -15,9 +15,10 @@ from wsproto.extensions import PerMessageDeflate
 from nexus_tray.gateway import bridge_socket
 from nexus_tray.gateway.bridge import PATH, SOCKETS_PER_PRINCIPAL, Bridge
 from nexus_tray.gateway.http import Door, DoorKind, Principal, Request, Response, Visitor
-from nexus_tray.gateway.streams import Limits
+from nexus_tray.gateway.streams import Limits as AllLimits
 from tests.gateway.event_source import EventServer, serving, until
 
+Limits = partial(AllLimits, settle_seconds=0)  # the test's server listens when it greets
 ME = Principal("me", "phone", DoorKind.TUNNEL)
 VISITOR = Visitor(Door(DoorKind.TUNNEL, "quick", True), "192.0.2.1", "x.test", "https://x.test")
 
@@ -115,7 +116,7 @@ async def page_on(bridge: Bridge, principal: Principal = ME) -> AsyncIterator[Pa
 
 
 def run(
-    scenario: Callable[[EventServer, Bridge], Awaitable[None]], limits: Limits | None = None
+    scenario: Callable[[EventServer, Bridge], Awaitable[None]], limits: AllLimits | None = None
 ) -> None:
     async def whole() -> None:
         async with serving() as server:

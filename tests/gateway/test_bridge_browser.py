@@ -25,7 +25,7 @@ from nexus_tray.gateway.http import PREFIX, Principal, Request, Response, Upstre
 from nexus_tray.gateway.manifest import ManifestCopy
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.shaping import Shaping
-from nexus_tray.gateway.streams import Limits
+from nexus_tray.gateway.streams import SETTLE_SECONDS, Limits
 from tests.gateway.doubles import HOST, SECRET, Handler, SmallSite
 from tests.gateway.edge import Edge
 from tests.opencode_lab.harness import Home, Keeper, Talk, until
@@ -117,6 +117,7 @@ class Witness:
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
         until("the greeting", lambda: self.seen)
+        time.sleep(SETTLE_SECONDS)  # OpenCode greets before it listens: see there
 
     def _read(self) -> None:
         with self._socket.makefile("rb") as lines:
@@ -224,6 +225,7 @@ class Phone:
     def record(self) -> None:
         """Read one more stream of our own on the page, every event with its time."""
         self.page.evaluate(RECORD)
+        self.until("the greeting", self.recorded)
 
     def recorded(self) -> list[tuple[float, str]]:
         return [(at, text) for at, text in self.page.evaluate("() => window.seen")]
@@ -266,6 +268,18 @@ def conversation(seen: list[tuple[float, str]], session: str) -> tuple[list[str]
     return ids, parts
 
 
+def agree(phone: Phone, witness: Witness, talk: Talk) -> None:
+    """The page has what there was: not less, not twice, in the same order."""
+    deadline = time.monotonic() + 10
+    while True:
+        page, truth = (conversation(seen, talk.id) for seen in (phone.recorded(), witness.seen))
+        if page == truth or time.monotonic() > deadline:
+            break
+        phone.page.wait_for_timeout(50)
+    assert page[1] == truth[1]
+    assert page[0] == truth[0]
+
+
 def idle(seen: list[tuple[float, str]], session: str) -> int:
     return sum('"session.idle"' in raw and session in raw for _, raw in seen)
 
@@ -306,7 +320,7 @@ def test_after_ten_minutes_of_sleep_nothing_is_missing_or_doubled(
     phone.wake(after_seconds=600)
     phone.sees("You said: are you there")
     phone.until("all events", lambda: idle(phone.recorded(), talk.id) >= 2)
-    assert conversation(phone.recorded(), talk.id) == conversation(witness.seen, talk.id)
+    agree(phone, witness, talk)
     assert ticks(phone.text()) == ticks(talk.text())
     assert phone.text().count("You said: are you there") == 1
     assert phone.loads == 1
@@ -324,7 +338,7 @@ def test_a_line_that_breaks_again_and_again_loses_and_doubles_nothing(
     talk.abort()
     phone.until("the end", lambda: idle(phone.recorded(), talk.id) >= 1)
     phone.until("the end", lambda: idle(witness.seen, talk.id) >= 1)
-    assert conversation(phone.recorded(), talk.id) == conversation(witness.seen, talk.id)
+    agree(phone, witness, talk)
     phone.until("all words", lambda: ticks(phone.text()) == ticks(talk.text()))
     assert phone.loads == 1
 
@@ -432,6 +446,50 @@ def test_aborted_and_unknown_requests_are_answered_as_the_browser_would(
       return [open.headers.get("content-type"), aborted, early, missing.status, posted.type];
     }""")
     assert outcomes == ["text/event-stream", "AbortError", "AbortError", 404, "basic"]
+
+
+def test_a_page_that_asks_again_at_once_goes_on_where_it_stopped(
+    phone: Phone, talk: Talk, witness: Witness
+) -> None:
+    """Versions of the page with a heartbeat rule abort and ask again after 250 ms."""
+    phone.open(talk)
+    phone.page.evaluate("""async () => {
+      window.cut = new AbortController();
+      const answer = await fetch("/event?again", { signal: window.cut.signal });
+      await answer.body.getReader().read();
+      window.cut.abort();
+    }""")
+    talk.say("meanwhile")
+    phone.until("the answer", lambda: idle(witness.seen, talk.id))
+    missed = phone.page.evaluate("""async () => {
+      const answer = await fetch("/event?again");
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      while (!text.includes("session.idle")) text += (await reader.read()).value;
+      return text;
+    }""")
+    assert "server.connected" not in missed
+    assert "meanwhile" in missed
+
+
+def test_messages_asked_for_do_not_overtake_the_events_that_are_still_to_come(
+    phone: Phone, talk: Talk, witness: Witness
+) -> None:
+    phone.open(talk)
+    phone.record()
+    phone.house.edge.down = True
+    phone.house.edge.cut()
+    talk.say("overtaken")
+    phone.until("the answer", lambda: idle(witness.seen, talk.id))
+    phone.house.edge.down = False
+    asked = phone.page.evaluate(
+        """async (path) => {
+      const answer = await fetch(path);
+      return [answer.status, window.seen.some(([, raw]) => raw.includes("session.idle"))];
+    }""",
+        f"/session/{talk.id}/message?directory={talk.directory}",
+    )
+    assert asked == [200, True]
 
 
 def test_assets_are_compressed_and_asked_for_once(phone: Phone, talk: Talk) -> None:
