@@ -142,9 +142,9 @@ class Run:
         plan = self._plan
         self._network = plan.transports.network()
         transport = plan.transports.choose(plan.transport, self._network)
+        self._service = plan.service(transport)
         with self._lock:
             self._watch = Watch(transport, may_fall_back=plan.transport == "auto")
-            self._service = plan.service(transport)
         config = self._write_config()
         secret = secrets.token_urlsafe(32)
         environment = self._environment(secret)
@@ -152,11 +152,12 @@ class Run:
         arguments = config_file.quick_arguments(
             config, transport, grace=plan.limits.grace, extra=extra
         )
+        # not under the lock, for which the supervisor must never wait long
+        self._door_open = True
+        plan.doors.open_door(plan.name, secret, True)
         with self._lock:
             if self._stopping:
                 return None
-            plan.doors.open_door(plan.name, secret, True)
-            self._door_open = True
             try:
                 self._child = ChildProcess(
                     [str(program), *arguments],
