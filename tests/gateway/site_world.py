@@ -152,9 +152,11 @@ class SiteWorld:
         self.vault.close()
 
 
-def open_site(folder: Path, passwords: Passwords | None = None) -> SiteWorld:
+def open_site(
+    folder: Path, passwords: Passwords | None = None, now: float = 1_795_000_000.0
+) -> SiteWorld:
     """A site with the password set."""
-    world = SiteWorld(open_vault(folder / "data", passwords))
+    world = SiteWorld(open_vault(folder / "data", passwords, now))
     world.vault.accounts.set_password(PASSWORD)
     return world
 

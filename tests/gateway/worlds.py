@@ -50,9 +50,11 @@ class Vault:
         return [(str(row.event), row.who, row.address, row.outcome) for row in rows]
 
 
-def open_vault(folder: Path, passwords: Passwords | None = None) -> Vault:
-    """A vault in a folder; cheap hashing unless told otherwise."""
-    wall, monotonic = Clock(1_795_000_000.0), Clock(5_000.0)
+def open_vault(
+    folder: Path, passwords: Passwords | None = None, now: float = 1_795_000_000.0
+) -> Vault:
+    """A vault in a folder, its wall clock at `now`; cheap hashing unless told otherwise."""
+    wall, monotonic = Clock(now), Clock(5_000.0)
     passwords = passwords or Passwords(memory_kib=64, passes=1, lanes=1)
     database = open_database(folder / "nexus.db", wall())
     audit = Audit(database, wall)
