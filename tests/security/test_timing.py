@@ -54,7 +54,7 @@ async def compare(world: SiteWorld, rounds: int) -> tuple[list[float], list[floa
 
 
 def test_wrong_and_locked_are_one(world: SiteWorld) -> None:
-    wrong, locked, answers = asyncio.run(compare(world, 11))
+    wrong, locked, answers = asyncio.run(compare(world, 7))
     assert len(answers) == 1, "same status, same fields, same body"
     apart = abs(statistics.median(wrong) - statistics.median(locked))
     assert apart < 0.005, (wrong, locked)

@@ -9,6 +9,9 @@ let etag = "";
 let timer = 0;
 let asking = false;
 
+// Not `node.id`: in a form that is its field named "id".
+const idOf = (node) => node.getAttribute("id");
+
 const begun = (form) =>
   form.contains(document.activeElement) ||
   [...form.querySelectorAll("input")].some(
@@ -23,11 +26,12 @@ function replace(old, fresh) {
     return;
   }
   old.hidden = fresh.hidden;
-  const standing = new Map([...old.children].map((child) => [child.id, child]));
+  const staying = new Set([...fresh.children].map(idOf));
+  for (const child of [...old.children]) if (!staying.has(idOf(child))) child.remove();
+  const standing = new Map([...old.children].map((child) => [idOf(child), child]));
   let place = old.firstElementChild;
   for (const child of [...fresh.children]) {
-    const known = standing.get(child.id);
-    standing.delete(child.id);
+    const known = standing.get(idOf(child));
     const kept = known && (begun(known) || known.isEqualNode(child)) ? known : child;
     if (known && known !== kept) {
       if (place === known) place = known.nextElementSibling;
@@ -36,7 +40,6 @@ function replace(old, fresh) {
     if (kept === place) place = place.nextElementSibling;
     else old.insertBefore(kept, place);
   }
-  for (const gone of standing.values()) gone.remove();
 }
 
 function draw(html) {
