@@ -4,6 +4,8 @@ Owns the commands and their outcome: values, told apart by their name in JSON. I
 only the model.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from nexus_tray.model import Reason, Value
@@ -80,6 +82,30 @@ class UnlockSecrets(Command, frozen=True):
     passphrase: str
 
 
+class Autostart(StrEnum):
+    """Whether the program starts by itself, read back from the system.
+
+    SIGNED_IN: on, but the system will end it when the user signs out, and start it only
+    when they sign in (systemd without lingering). STALE: on, but what would start is not
+    this program: it was moved, or another copy was set up.
+    """
+
+    ON = "on"
+    OFF = "off"
+    SIGNED_IN = "on-signed-in"
+    STALE = "stale"
+
+
+class GetAutostart(Command, frozen=True):
+    """Ask whether the program starts at login; the outcome's value is an `Autostart`."""
+
+
+class SetAutostart(Command, frozen=True):
+    """Start the program at login, or no longer; the outcome's value is the `Autostart` now."""
+
+    enabled: bool
+
+
 class Shutdown(Command, frozen=True):
     """End the program in order."""
 
@@ -96,6 +122,8 @@ AnyCommand = (
     | SetSecret
     | DeleteSecret
     | UnlockSecrets
+    | GetAutostart
+    | SetAutostart
     | Shutdown
 )
 

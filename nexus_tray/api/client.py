@@ -21,9 +21,11 @@ from nexus_tray.commands import (
     AnyCommand,
     ClearPassword,
     DeleteSecret,
+    GetAutostart,
     OpenDoor,
     Outcome,
     RestartService,
+    SetAutostart,
     SetPassword,
     SetSecret,
     Shutdown,
@@ -190,6 +192,17 @@ def request_for(command: AnyCommand) -> tuple[str, str, object]:
             return "PUT", f"/questions/{_part(key)}/answers", {"answers": answers}
         case OpenDoor(path=path):
             return "POST", "/tickets", {"path": path}
+        case _:
+            return _other_request_for(command)
+
+
+def _other_request_for(command: AnyCommand) -> tuple[str, str, object]:
+    """The commands that concern the program itself."""
+    match command:
+        case GetAutostart():
+            return "GET", "/autostart", None
+        case SetAutostart(enabled=enabled):
+            return "PUT", "/autostart", {"enabled": enabled}
         case Shutdown():
             return "POST", "/shutdown", None
         case _:

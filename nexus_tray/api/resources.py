@@ -29,6 +29,7 @@ from nexus_tray.api.shapes import (
     QuestionReply,
     Secret,
     StreamQuery,
+    Switch,
     Wish,
 )
 from nexus_tray.commands import (
@@ -37,8 +38,10 @@ from nexus_tray.commands import (
     AnyCommand,
     ClearPassword,
     DeleteSecret,
+    GetAutostart,
     OpenDoor,
     RestartService,
+    SetAutostart,
     SetPassword,
     SetSecret,
     Shutdown,
@@ -144,6 +147,16 @@ def unlock_secrets(call: Call) -> Answer:
     return _submit(call, UnlockSecrets(passphrase=call.body.passphrase))
 
 
+def read_autostart(call: Call) -> Answer:
+    """Whether the program starts at login; the outcome's value says how it stands."""
+    return _submit(call, GetAutostart())
+
+
+def set_autostart(call: Call) -> Answer:
+    """Start the program at login, or no longer."""
+    return _submit(call, SetAutostart(enabled=call.body.enabled))
+
+
 def shut_down(call: Call) -> Answer:
     """End the program in order."""
     return _submit(call, Shutdown())
@@ -225,6 +238,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/config", read_config, answers=Configuration),
     Route("PATCH", "/config", update_config, answers=Configuration, body=dict[str, Any],
           headers=("If-Match",)),
+    Route("GET", "/autostart", read_autostart),
+    Route("PUT", "/autostart", set_autostart, body=Switch),
     Route("POST", "/shutdown", shut_down),
     Route("GET", "/openapi.json", describe, answers=dict[str, Any]),
 )  # fmt: skip

@@ -81,6 +81,12 @@ class QuestionReply(Value, frozen=True):
     answers: tuple[tuple[str, ...], ...]
 
 
+class Switch(Value, frozen=True):
+    """On or off."""
+
+    enabled: bool
+
+
 class Secret(Value, frozen=True):
     """A provider key."""
 

@@ -21,4 +21,4 @@ def _run(options: cli.RunOptions) -> int:
     from nexus_tray.app.program import run_program
 
     directory = Path(options.directory or Path.cwd()).expanduser().absolute()
-    return run_program(find(os.environ), directory)
+    return run_program(find(os.environ), directory, headless=options.headless)

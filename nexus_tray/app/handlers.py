@@ -55,6 +55,16 @@ class Secrets(Protocol):
         """Open the encrypted file; raises Problem."""
 
 
+class AtLogin(Protocol):
+    """What the handlers need of the start at login."""
+
+    def state(self) -> commands.Autostart:
+        """How it stands, read from the system; raises Problem."""
+
+    def set(self, *, enabled: bool) -> commands.Autostart:
+        """Switch it; raises Problem."""
+
+
 class Settle(Protocol):
     """The settings' store."""
 
@@ -78,6 +88,7 @@ class Handlers:
         accounts: Callable[[], Accounts],
         answers: Answers,
         secrets: Secrets,
+        at_login: AtLogin,
         door: Callable[[], str | None],
         reapply: Callable[[], None],
         shut_down: Callable[[], None],
@@ -87,6 +98,7 @@ class Handlers:
         self._accounts = accounts
         self._answers = answers
         self._secrets = secrets
+        self._at_login = at_login
         self._door = door
         self._reapply = reapply
         self._shut_down = shut_down
@@ -105,6 +117,8 @@ class Handlers:
             commands.SetSecret: self._set_secret,
             commands.DeleteSecret: self._delete_secret,
             commands.UnlockSecrets: self._unlock_secrets,
+            commands.GetAutostart: lambda _: self._at_login.state(),
+            commands.SetAutostart: lambda command: self._at_login.set(enabled=command.enabled),
             commands.Shutdown: self._shutdown,
         }
 

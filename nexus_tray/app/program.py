@@ -9,6 +9,7 @@ the guard kill what is left.
 """
 
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 from nexus_tray import __version__
 from nexus_tray.api.server import ApiServer
 from nexus_tray.app import log_handler
+from nexus_tray.app.at_login import at_login
 from nexus_tray.app.door import Door
 from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.handlers import Handlers
@@ -37,6 +39,9 @@ from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.logs import LogStore
 from nexus_tray.store.secrets import SecretStore
 from nexus_tray.system import guard, instance, runtime
+from nexus_tray.system.autostart import AtLogin
+
+logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 14.0
 """Within which every service has ended; the whole end is promised within 15."""
@@ -55,16 +60,16 @@ class Program:
     read, folders that are not ours.
     """
 
-    def __init__(self, paths: Paths, directory: Path) -> None:
+    def __init__(self, paths: Paths, directory: Path, starter: AtLogin) -> None:
         self._ending = contextlib.ExitStack()
         self._wanted_end = threading.Event()
         try:
-            self._build(paths, directory)
+            self._build(paths, directory, starter)
         except BaseException:
             self._ending.close()
             raise
 
-    def _build(self, paths: Paths, directory: Path) -> None:
+    def _build(self, paths: Paths, directory: Path, starter: AtLogin) -> None:
         held = instance.take(paths)
         self._ending.callback(held.release)
         settings = ConfigStore(paths)
@@ -106,6 +111,7 @@ class Program:
             accounts=self._door.accounts,
             answers=self._watch,
             secrets=keys,
+            at_login=starter,
             door=self._door.address,
             reapply=self._reapply,
             shut_down=self.ask_to_end,
@@ -148,11 +154,12 @@ class Program:
         self._watch.set_upstream(upstream)
 
 
-def run_program(paths: Paths, directory: Path) -> int:
+def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     """Run until asked to end; an exit code of `system.guard`."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    starter = at_login(os.environ, directory, headless=headless)
     try:
-        program = Program(paths, directory)
+        program = Program(paths, directory, starter)
     except Problem as problem:
         sys.stderr.write(f"nexus-tray: {problem.reason}\n")
         already = problem.reason.code == instance.ALREADY_RUNNING.code
@@ -161,6 +168,7 @@ def run_program(paths: Paths, directory: Path) -> int:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # not every system has them all
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: program.ask_to_end())
+    _repair(starter)
     try:
         program.start()
         program.wait()
@@ -169,3 +177,14 @@ def run_program(paths: Paths, directory: Path) -> int:
     if not in_time:
         sys.stderr.write("nexus-tray: not everything ended in time; the guard ends the rest.\n")
     return guard.NORMAL
+
+
+def _repair(starter: AtLogin) -> None:
+    """A program that was moved is found again at the next login."""
+    try:
+        done = starter.repair()
+    except Problem as problem:
+        logger.warning("%s", problem.reason)
+    else:
+        if done:
+            logger.info("%s", done)

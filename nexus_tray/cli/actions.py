@@ -12,11 +12,14 @@ import msgspec
 from nexus_tray.cli import draw, settings_keys
 from nexus_tray.cli.console import Console, Exit, read_secret
 from nexus_tray.commands import (
+    Autostart,
     ClearPassword,
     DeleteSecret,
+    GetAutostart,
     OpenDoor,
     Outcome,
     RestartService,
+    SetAutostart,
     SetPassword,
     SetSecret,
     Shutdown,
@@ -147,6 +150,21 @@ def config_set(backend: Backend, options: Namespace, console: Console) -> Exit:
     return Exit.OK
 
 
+def autostart_on(backend: Backend, _: Namespace, console: Console) -> Exit:
+    """Start at login."""
+    return _say_autostart(backend.submit(SetAutostart(enabled=True)), console)
+
+
+def autostart_off(backend: Backend, _: Namespace, console: Console) -> Exit:
+    """No longer start at login."""
+    return _say_autostart(backend.submit(SetAutostart(enabled=False)), console)
+
+
+def autostart_status(backend: Backend, _: Namespace, console: Console) -> Exit:
+    """Whether it starts at login."""
+    return _say_autostart(backend.submit(GetAutostart()), console)
+
+
 def quit_program(backend: Backend, options: Namespace, console: Console) -> Exit:
     """End the program in order, and wait until it has ended."""
     outcome = backend.submit(Shutdown())
@@ -154,6 +172,16 @@ def quit_program(backend: Backend, options: Namespace, console: Console) -> Exit
         return console.refuse(STILL_RUNNING)
     done = "Nexus Tray is ending." if options.no_wait else "Nexus Tray has ended."
     return console.conclude(outcome, done)
+
+
+AUTOSTART_WORDS: dict[str, str] = {
+    Autostart.ON: "Nexus Tray starts at login.",
+    Autostart.OFF: "Nexus Tray does not start at login. To have it so: nexus-tray autostart on",
+    Autostart.SIGNED_IN: "Nexus Tray starts when you sign in, and ends when you sign out.\n"
+    "To have it run from boot on: loginctl enable-linger",
+    Autostart.STALE: "Something starts at login, but not this Nexus Tray: it was moved, or"
+    " another copy is entered.\nTo enter this one: nexus-tray autostart on",
+}
 
 
 STILL_RUNNING = Reason(
@@ -174,6 +202,10 @@ def _ended(backend: Backend) -> bool:
     except Problem as problem:
         return problem.reason.code == "not-running"
     return False
+
+
+def _say_autostart(outcome: Outcome, console: Console) -> Exit:
+    return console.conclude(outcome, AUTOSTART_WORDS.get(outcome.value, inert(outcome.value)))
 
 
 def _conclude(outcomes: dict[str, Outcome], done: str, console: Console) -> Exit:

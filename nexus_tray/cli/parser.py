@@ -29,6 +29,7 @@ def build() -> argparse.ArgumentParser:
     _add_password(nouns)
     _add_config(nouns)
     _add_secret(nouns)
+    _add_autostart(nouns)
     ending = _verb(nouns, "quit", actions.quit_program, "end the program in order")
     ending.add_argument("--no-wait", action="store_true", help="do not wait until it has ended")
     return parser
@@ -123,3 +124,10 @@ def _add_secret(nouns: Any) -> None:
     drop = _verb(verbs, "unset", actions.secret_unset, "forget one")
     drop.add_argument("name", metavar="NAME", help="as given to set")
     _verb(verbs, "unlock", actions.secret_unlock, "open the encrypted file with its passphrase")
+
+
+def _add_autostart(nouns: Any) -> None:
+    verbs = _group(nouns, "autostart", "start at login")
+    _verb(verbs, "on", actions.autostart_on, "start the program at login, as it runs now")
+    _verb(verbs, "off", actions.autostart_off, "no longer start it at login")
+    _verb(verbs, "status", actions.autostart_status, "say what is true, read from the system")

@@ -12,8 +12,10 @@ from nexus_tray.commands import (
     AnyCommand,
     ClearPassword,
     DeleteSecret,
+    GetAutostart,
     OpenDoor,
     RestartService,
+    SetAutostart,
     SetPassword,
     SetSecret,
     Shutdown,
@@ -55,6 +57,8 @@ COMMANDS: list[AnyCommand] = [
     SetSecret(name="OPENAI_API_KEY", secret="sk-\n\x00-1"),
     DeleteSecret(name="OPENAI_API_KEY"),
     UnlockSecrets(passphrase=" with spaces "),
+    GetAutostart(),
+    SetAutostart(enabled=True),
     Shutdown(),
 ]
 

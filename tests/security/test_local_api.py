@@ -18,6 +18,7 @@ from nexus_tray.api.client import HttpBackend, connect
 from nexus_tray.api.resources import ROUTES
 from nexus_tray.api.routes import PREFIX, Route
 from nexus_tray.api.server import ApiServer
+from nexus_tray.commands import GetAutostart
 from nexus_tray.model import Problem, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.settings import Configuration
@@ -32,6 +33,7 @@ BODIES: dict[str, dict[str, object]] = {
     "Place": {"path": "/"},
     "PermissionReply": {"reply": "always"},
     "QuestionReply": {"answers": [["Yes"]]},
+    "Switch": {"enabled": True},
     "Secret": {"secret": "sk-1"},
     "Passphrase": {"passphrase": "open sesame"},
     "dict": {"opencode": {"program": "/tmp/evil"}},
@@ -60,7 +62,8 @@ def body_of(route: Route) -> dict[str, object] | None:
 
 
 def state(house: House[Any]) -> tuple[int, Snapshot, Configuration, int]:
-    return (len(house.came), house.journal.latest(), house.settings.read(), house.journal.next_id)
+    changes = [command for command in house.came if not isinstance(command, GetAutostart)]
+    return (len(changes), house.journal.latest(), house.settings.read(), house.journal.next_id)
 
 
 def right(server: ApiServer) -> dict[str, str]:
