@@ -14,7 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 200
 _LONGEST_PATH = 1000
 # Printable ASCII without the backslash, which browsers read as a slash (WHATWG URL 4.4).
-_LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+_LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
 def local_path(path: str | None, otherwise: str = HOME) -> str:

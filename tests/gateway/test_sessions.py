@@ -8,7 +8,12 @@ import pytest
 
 from nexus_tray.gateway.http import Principal, Visitor
 from nexus_tray.gateway.sessions import CACHED_SECONDS, browser_name
-from nexus_tray.store.accounts import ABSOLUTE_SECONDS, IDLE_SECONDS, MOST_SESSIONS
+from nexus_tray.store.accounts import (
+    ABSOLUTE_SECONDS,
+    IDLE_SECONDS,
+    MOST_SESSIONS,
+    SessionRow,
+)
 
 from .worlds import (
     HOST,
@@ -245,6 +250,21 @@ def test_setting_the_password_settles_a_clock_that_once_ran_ahead(vault: Vault) 
 def test_an_unreadable_store_lets_nobody_in(vault: Vault) -> None:
     cookie = sign_in(vault)
     vault.database.close()
+    assert not knows(vault, cookie)
+
+
+def test_one_that_ends_while_it_is_read_is_not_remembered(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie, read = sign_in(vault), vault.accounts.session
+
+    def end_behind(token: str) -> SessionRow | None:
+        row = read(token)
+        if row is not None:
+            vault.accounts.end_session(row.id, "owner", "local")
+        return row
+
+    monkeypatch.setattr(vault.accounts, "session", end_behind)
     assert not knows(vault, cookie)
 
 

@@ -183,6 +183,16 @@ def test_the_local_door_is_entered_by_a_ticket_once(world: SiteWorld) -> None:
     assert (back.status, field_of(back, "location")) == (303, "/_nexus/"), "reloading does no harm"
 
 
+def test_entering_again_replaces_the_session_of_that_browser(world: SiteWorld) -> None:
+    who, cookies = local_visitor(), [""]
+    for _ in range(3):
+        ticket = world.vault.accounts.new_ticket("/")
+        asked = page("/_nexus/enter", query=f"ticket={ticket}", who=who, cookie=cookies[-1])
+        cookies.append(cookie_of(field_of(world.get(asked), "set-cookie")))
+    assert len(set(cookies)) == 4
+    assert len(world.vault.accounts.sessions()) == 1
+
+
 def test_fifty_at_once_one_enters(world: SiteWorld) -> None:
     ticket = world.vault.accounts.new_ticket("/")
     asked = page("/_nexus/enter", query=f"ticket={ticket}", who=local_visitor())
