@@ -63,6 +63,12 @@ class OpenDoor(Command, frozen=True):
     path: str = "/"
 
 
+class OpenDashboard(Command, frozen=True):
+    """Make a one-time link to the dashboard, at a page of it. The outcome's value is the URL."""
+
+    page: str = "/"
+
+
 class SetSecret(Command, frozen=True):
     """Store a provider key under an environment variable's name; OpenCode gets it at start."""
 
@@ -119,6 +125,7 @@ AnyCommand = (
     | SetPassword
     | ClearPassword
     | OpenDoor
+    | OpenDashboard
     | SetSecret
     | DeleteSecret
     | UnlockSecrets

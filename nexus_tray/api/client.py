@@ -22,6 +22,7 @@ from nexus_tray.commands import (
     ClearPassword,
     DeleteSecret,
     GetAutostart,
+    OpenDashboard,
     OpenDoor,
     Outcome,
     RestartService,
@@ -192,6 +193,8 @@ def request_for(command: AnyCommand) -> tuple[str, str, object]:
             return "PUT", f"/questions/{_part(key)}/answers", {"answers": answers}
         case OpenDoor(path=path):
             return "POST", "/tickets", {"path": path}
+        case OpenDashboard(page=page):
+            return "POST", "/dashboard-tickets", {"page": page}
         case _:
             return _other_request_for(command)
 

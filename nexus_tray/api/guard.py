@@ -9,6 +9,7 @@ and anybody's. There is no CORS answer either: a page of another origin gets not
 """
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus_tray.model import Hop, Reason
@@ -37,12 +38,20 @@ class Head:
         return next(iter(self.all(name)), None)
 
 
+def _none(_: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Pass:
-    """What a request must show: the exact authority it was sent to, and the token."""
+    """What a request must show: the exact authority it was sent to, and the token.
+
+    `session` knows the tokens of open dashboards, which are as good as `token`.
+    """
 
     authority: str
     token: str
+    session: Callable[[str], bool] = _none
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,20 @@ class Refusal:
     reason: Reason
 
 
-def judge(head: Head, wanted: Pass) -> Refusal | None:
-    """The first rule that the request breaks, or None: it may go on to its route."""
-    rules = (_host, _origin, _fetch_site, _framing, _method, _form, _token, _size)
+Rule = Callable[[Head, Pass], Refusal | None]
+
+
+def judge(head: Head, wanted: Pass, *, token: bool = True) -> Refusal | None:
+    """The first rule that the request breaks, or None: it may go on to its route.
+
+    Without `token` every rule but that one: for the dashboard's files, and for the exchange
+    of a ticket, which is what it shows instead.
+    """
+    rules: tuple[Rule, ...] = (
+        _host, _origin, _fetch_site, _framing, _method, _form, _token, _size,
+    )  # fmt: skip
+    if not token:
+        rules = (_host, _origin, _fetch_site, _framing, _method, _form, _size)
     return next((refusal for rule in rules if (refusal := rule(head, wanted))), None)
 
 
@@ -139,13 +159,14 @@ def _token(head: Head, wanted: Pass) -> Refusal | None:
     scheme, _, given = (values[0] if len(values) == 1 else "").partition(" ")
     # latin-1 is how the field was read, so this is what was sent, byte for byte.
     same = hmac.compare_digest(given.strip().encode("latin-1", "replace"), wanted.token.encode())
-    if scheme.lower() == "bearer" and same and wanted.token:
+    if scheme.lower() == "bearer" and ((same and wanted.token) or wanted.session(given.strip())):
         return None
     return _refused(
         401,
         "api-token",
         "The request does not carry this program's token.",
-        "The token is in api.json in the run folder; it is new after each start.",
+        "Open the dashboard anew (nexus-tray dashboard); for a program, the token is in "
+        "api.json in the run folder. Both are new after each start.",
     )
 
 

@@ -69,6 +69,8 @@ def _operation(
             },
         },
     }
+    if route.open:
+        operation["security"] = []
     if route.body is not None:
         content = {JSON: {"schema": schema_of[repr(route.body)]}}
         operation["requestBody"] = {"required": True, "content": content}

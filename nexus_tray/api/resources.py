@@ -19,6 +19,7 @@ from nexus_tray.api.routes import (
     read_cursor,
 )
 from nexus_tray.api.shapes import (
+    DashboardPlace,
     ExportQuery,
     JournalQuery,
     LogsQuery,
@@ -30,6 +31,7 @@ from nexus_tray.api.shapes import (
     Secret,
     StreamQuery,
     Switch,
+    Ticket,
     Wish,
 )
 from nexus_tray.commands import (
@@ -39,7 +41,9 @@ from nexus_tray.commands import (
     ClearPassword,
     DeleteSecret,
     GetAutostart,
+    OpenDashboard,
     OpenDoor,
+    Outcome,
     RestartService,
     SetAutostart,
     SetPassword,
@@ -132,6 +136,19 @@ def make_ticket(call: Call) -> Answer:
     return _submit(call, OpenDoor(path=call.body.path))
 
 
+def make_dashboard_ticket(call: Call) -> Answer:
+    """Make a one-time link to the dashboard; the outcome's value is the URL."""
+    return _submit(call, OpenDashboard(page=call.body.page))
+
+
+def open_dashboard_session(call: Call) -> Answer:
+    """Exchange a one-time ticket for a bearer token, the outcome's value."""
+    token = call.redeem(call.body.ticket)
+    if token is None:
+        return fault(403, TICKET_REFUSED)
+    return Answer(to_json(Outcome(ok=True, value=token)))
+
+
 def set_secret(call: Call) -> Answer:
     """Store a provider key under an environment variable's name. It is never given back."""
     return _submit(call, SetSecret(name=call.path["name"], secret=call.body.secret))
@@ -213,6 +230,13 @@ def no_such_resource() -> Answer:
     return fault(404, _reason("api-no-such-resource", "There is no such resource."))
 
 
+TICKET_REFUSED = Reason(
+    code="dashboard-ticket",
+    hop=Hop.GATEWAY,
+    what="This link to the dashboard has been used, or is older than a minute.",
+    cure="Open the dashboard anew: from the tray, or with `nexus-tray dashboard`.",
+)
+
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/snapshot", read_snapshot, answers=Snapshot),
     Route("GET", "/journal", read_journal, answers=Batch, query=JournalQuery),
@@ -227,6 +251,8 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", "/password", set_password, body=Password),
     Route("DELETE", "/password", clear_password),
     Route("POST", "/tickets", make_ticket, body=Place),
+    Route("POST", "/dashboard-tickets", make_dashboard_ticket, body=DashboardPlace),
+    Route("POST", "/dashboard-sessions", open_dashboard_session, body=Ticket, open=True),
     Route("PUT", "/secrets/{name}", set_secret, body=Secret),
     Route("DELETE", "/secrets/{name}", delete_secret),
     Route("POST", "/secrets/unlockings", unlock_secrets, body=Passphrase),

@@ -36,6 +36,7 @@ class Call:
 
     `query` and `body` are of the route's declared types. `closing` is set when the
     server stops; streams end then. `hold` takes one of the places for streams, or None.
+    `redeem` makes a one-time ticket into a bearer token, or None.
     """
 
     backend: Backend
@@ -45,6 +46,7 @@ class Call:
     head: Head
     closing: threading.Event
     hold: Callable[[], Callable[[], None] | None]
+    redeem: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Route:
 
     `answers` and `body` are types that msgspec knows; `body` None: there is none.
     Errors are always an `Outcome` with its reason. `stream`: it may not end by itself.
+    `open`: admitted without a token, for the call shows something else.
     """
 
     method: str
@@ -74,6 +77,7 @@ class Route:
     media: tuple[str, ...] = (JSON,)
     headers: tuple[str, ...] = field(default=())
     stream: bool = False
+    open: bool = False
 
     @property
     def name(self) -> str:

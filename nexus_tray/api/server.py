@@ -1,19 +1,23 @@
 """The local API's server: Backend on 127.0.0.1, on a random port.
 
-Owns the way from a request's head to a route: guard first, for every path; then bottle's
-router; then the route's handler. Imports Backend and its own room. The accepting thread
-is "api"; requests run in daemon threads (api.wire), so an open stream never holds up the
-end of the program.
+Owns the way from a request to a route: the entrance first (api.entrance), for every path;
+then bottle's router; then the route's handler. Imports Backend and its own room. The
+accepting thread is "api"; requests run in daemon threads (api.wire), so an open stream
+never holds up the end of the program.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
+from urllib.parse import quote
 
 import bottle
 
-from nexus_tray.api.guard import Head, Pass, body_length, judge
+from nexus_tray.api.entrance import guarded
+from nexus_tray.api.guard import Head, Pass, body_length
+from nexus_tray.api.pages import Pages
 from nexus_tray.api.resources import ROUTES, no_such_resource
 from nexus_tray.api.routes import (
     JSON,
@@ -27,7 +31,8 @@ from nexus_tray.api.routes import (
     read_body,
     read_query,
 )
-from nexus_tray.api.wire import HEAD, Listener, Wsgi
+from nexus_tray.api.tickets import Tickets
+from nexus_tray.api.wire import HEAD, Listener
 from nexus_tray.core.backend import Backend
 from nexus_tray.model import Hop, Problem, Reason
 
@@ -38,14 +43,8 @@ STREAMS = 32
 CONNECTIONS = 128
 """Connections at a time; one more is closed unanswered."""
 
-STANDING = (
-    ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Referrer-Policy", "strict-origin"),
-)
-"""Fields of every answer. An answer is data, never a page, and none sets a cookie."""
+OPEN = frozenset((route.method, PREFIX + route.path) for route in ROUTES if route.open)
+"""What needs no token: the exchange of a ticket."""
 
 INTERNAL = Reason(
     code="api-internal",
@@ -59,7 +58,8 @@ class ApiServer:
     """Serves Backend on a loopback port. `start()` and `stop()` once each, from any thread.
 
     `token` is the bearer token (256 bits, new for each start of the program); `url` the
-    address to tell. The port is bound when the object is made. Raises OSError.
+    address to tell. `pages` are the dashboard's files, served below `/`. The port is bound
+    when the object is made. Raises OSError.
     """
 
     def __init__(
@@ -67,20 +67,30 @@ class ApiServer:
         backend: Backend,
         token: str,
         *,
+        pages: Pages = MappingProxyType({}),
         port: int = 0,
         streams: int = STREAMS,
         connections: int = CONNECTIONS,
     ) -> None:
         self._closing = threading.Event()
-        app = application(backend, self._closing, streams)
+        self._tickets = Tickets()
+        app = application(backend, self._closing, streams, self._tickets.redeem)
         self._server = Listener(port, connections)
-        wanted = Pass(authority=f"127.0.0.1:{self._server.server_port}", token=token)
-        self.url = f"http://{wanted.authority}"
-        self._server.set_app(_guarded(app, wanted))
+        authority = f"127.0.0.1:{self._server.server_port}"
+        wanted = Pass(authority=authority, token=token, session=self._tickets.admits)
+        self.url = f"http://{authority}"
+        self._server.set_app(guarded(app, wanted, pages, OPEN))
         # The interval bounds how long stop() waits; waking ten times a second costs nothing.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name="api", daemon=True
         )
+
+    def invite(self, page: str = "/") -> str:
+        """An address that opens the dashboard once, within a minute, at a page of it.
+
+        Ticket and page stand behind `#`, which browsers keep to themselves.
+        """
+        return f"{self.url}/#ticket={self._tickets.issue()}&to={quote(page, safe='/?=')}"
 
     def start(self) -> None:
         """Begin to answer."""
@@ -99,7 +109,10 @@ class ApiServer:
 
 
 def application(
-    backend: Backend, closing: threading.Event, streams: int = STREAMS
+    backend: Backend,
+    closing: threading.Event,
+    streams: int = STREAMS,
+    redeem: Callable[[str], str | None] = lambda _: None,
 ) -> bottle.Bottle:
     """The routes as a WSGI application; without the guard, so never to be served bare."""
     places = threading.BoundedSemaphore(streams)
@@ -107,9 +120,13 @@ def application(
     def hold() -> Callable[[], None] | None:
         return places.release if places.acquire(blocking=False) else None
 
+    def given(path: dict[str, str]) -> Call:
+        head: Head = bottle.request.environ[HEAD]
+        return Call(backend, path, None, None, head, closing, hold, redeem)
+
     def bound(route: Route) -> Callable[..., bottle.HTTPResponse]:
         def call(**path: str) -> bottle.HTTPResponse:
-            return _response(_called(route, path, backend, closing, hold))
+            return _response(_called(route, given(path)))
 
         return call
 
@@ -122,19 +139,12 @@ def application(
     return app
 
 
-def _called(
-    route: Route,
-    path: dict[str, str],
-    backend: Backend,
-    closing: threading.Event,
-    hold: Callable[[], Callable[[], None] | None],
-) -> Answer:
+def _called(route: Route, call: Call) -> Answer:
     environ = bottle.request.environ
-    head: Head = environ[HEAD]
     try:
         query = read_query(environ.get("QUERY_STRING", ""), route.query)
-        body = read_body(environ["wsgi.input"].read(body_length(head)), route.body)
-        return route.handle(Call(backend, path, query, body, head, closing, hold))
+        body = read_body(environ["wsgi.input"].read(body_length(call.head)), route.body)
+        return route.handle(replace(call, query=query, body=body))
     except BadCall as bad:
         return fault(422, bad.reason)
     except Problem as problem:
@@ -164,25 +174,3 @@ def _unrouted(error: bottle.HTTPError) -> bytes:
     bottle.response.set_header("Content-Type", JSON)
     assert isinstance(answer.body, bytes)  # noqa: S101 - a fault is never a stream
     return answer.body
-
-
-def _guarded(app: bottle.Bottle, wanted: Pass) -> Wsgi:
-    """The application behind its guard, with the standing fields on every answer."""
-
-    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, fields: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            return start_response(status, [*fields, *STANDING], exc_info)
-
-        refusal = judge(environ[HEAD], wanted)
-        if refusal is None:
-            served: Iterable[bytes] = app(environ, start)
-            return served
-        body = fault(refusal.status, refusal.reason).body
-        assert isinstance(body, bytes)  # noqa: S101 - a fault is never a stream
-        fields = [("Content-Type", JSON), ("Content-Length", str(len(body)))]
-        if refusal.status == 401:
-            fields.append(("WWW-Authenticate", "Bearer"))
-        start(f"{refusal.status} Refused", fields)
-        return [body]
-
-    return wsgi

@@ -69,6 +69,18 @@ class Place(Value, frozen=True):
     path: str = "/"
 
 
+class DashboardPlace(Value, frozen=True):
+    """Where a ticket leads: a page of the dashboard, such as `/logs`."""
+
+    page: str = "/"
+
+
+class Ticket(Value, frozen=True):
+    """A one-time ticket."""
+
+    ticket: str
+
+
 class PermissionReply(Value, frozen=True):
     """`once`, `always` or `reject`."""
 

@@ -42,11 +42,11 @@ NO_PASSWORD = Reason(
 )
 
 
-def ui_folder() -> Path:
-    """Where the gateway's styles and scripts are: in the checkout, or in the package."""
+def ui_folder(room: str) -> Path:
+    """Where a room's styles and scripts are: in the checkout, or in the package."""
     package = Path(__file__).parent.parent
-    inside = package / "ui" / "gateway"
-    return inside if inside.is_dir() else package.parent / "ui" / "gateway"
+    inside = package / "ui" / room
+    return inside if inside.is_dir() else package.parent / "ui" / room
 
 
 class Door:
@@ -138,7 +138,7 @@ class Door:
                     audit=audit,
                     passwords=passwords,
                     sessions=sessions,
-                    files=static.load(ui_folder()),
+                    files=static.load(ui_folder("gateway")),
                     events=self._bridge.websocket,
                     manifest=manifest.local_copy,
                 )

@@ -78,7 +78,8 @@ class Settle(Protocol):
 class Handlers:
     """The commands, carried out. `accounts` raises Problem while sign-in is not available;
     `post` reaches the supervisor; `reapply` makes holds and specs true again; `door` is the
-    local door's address, or None while the gateway is down."""
+    local door's address, or None while the gateway is down; `dashboard` makes a one-time
+    link to a page of the dashboard."""
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Handlers:
         secrets: Secrets,
         at_login: AtLogin,
         door: Callable[[], str | None],
+        dashboard: Callable[[str], str],
         reapply: Callable[[], None],
         shut_down: Callable[[], None],
     ) -> None:
@@ -100,6 +102,7 @@ class Handlers:
         self._secrets = secrets
         self._at_login = at_login
         self._door = door
+        self._dashboard = dashboard
         self._reapply = reapply
         self._shut_down = shut_down
 
@@ -114,6 +117,7 @@ class Handlers:
             commands.SetPassword: self._set_password,
             commands.ClearPassword: self._clear_password,
             commands.OpenDoor: self._open_door,
+            commands.OpenDashboard: lambda command: self._dashboard(command.page),
             commands.SetSecret: self._set_secret,
             commands.DeleteSecret: self._delete_secret,
             commands.UnlockSecrets: self._unlock_secrets,

@@ -20,10 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nexus_tray import __version__
+from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.app import log_handler
 from nexus_tray.app.at_login import at_login
-from nexus_tray.app.door import Door
+from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.commands import AnyCommand, Outcome
@@ -113,12 +114,13 @@ class Program:
             secrets=keys,
             at_login=starter,
             door=self._door.address,
+            dashboard=lambda page: self._api.invite(page),
             reapply=self._reapply,
             shut_down=self.ask_to_end,
         )
         self.backend = LocalBackend(journal, logs, settings, handlers.table())
         token = secrets.token_urlsafe(32)
-        self._api = ApiServer(self.backend, token)
+        self._api = ApiServer(self.backend, token, pages=pages.load(ui_folder("dashboard")))
         self._ending.callback(self._api.stop)
         self._ending.callback(journal.close)
         self._publish: Callable[[], None] = lambda: runtime.publish(paths, self._api.url, token)

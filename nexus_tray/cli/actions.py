@@ -16,6 +16,7 @@ from nexus_tray.commands import (
     ClearPassword,
     DeleteSecret,
     GetAutostart,
+    OpenDashboard,
     OpenDoor,
     Outcome,
     RestartService,
@@ -72,7 +73,15 @@ def restart(backend: Backend, options: Namespace, console: Console) -> Exit:
 
 def open_door(backend: Backend, options: Namespace, console: Console) -> Exit:
     """Open OpenCode in this machine's browser by a one-time link."""
-    outcome = backend.submit(OpenDoor(path=options.path))
+    return _open(backend.submit(OpenDoor(path=options.path)), options, console)
+
+
+def open_dashboard(backend: Backend, options: Namespace, console: Console) -> Exit:
+    """Open the dashboard in this machine's browser by a one-time link."""
+    return _open(backend.submit(OpenDashboard(page=options.page)), options, console)
+
+
+def _open(outcome: Outcome, options: Namespace, console: Console) -> Exit:
     if not outcome.ok or console.json:
         return console.conclude(outcome, "")
     if options.print or not console.browse(outcome.value):

@@ -26,6 +26,7 @@ def build() -> argparse.ArgumentParser:
     _add_services(nouns)
     _add_logs(nouns)
     _add_open(nouns)
+    _add_dashboard(nouns)
     _add_password(nouns)
     _add_config(nouns)
     _add_secret(nouns)
@@ -97,6 +98,14 @@ def _count(text: str) -> int:
 def _add_open(nouns: Any) -> None:
     verb = _verb(nouns, "open", actions.open_door, "open OpenCode in this machine's browser")
     verb.add_argument("path", metavar="PATH", nargs="?", default="/", help="a path of OpenCode's")
+    verb.add_argument("--print", action="store_true", help="print the one-time link instead")
+
+
+def _add_dashboard(nouns: Any) -> None:
+    text = "open the dashboard in this machine's browser"
+    verb = _verb(nouns, "dashboard", actions.open_dashboard, text)
+    pages = "one of its pages: /tunnels, /logs, /settings"
+    verb.add_argument("page", metavar="PAGE", nargs="?", default="/", help=pages)
     verb.add_argument("--print", action="store_true", help="print the one-time link instead")
 
 

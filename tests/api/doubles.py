@@ -16,6 +16,7 @@ import msgspec
 from nexus_tray.commands import (
     AnyCommand,
     Command,
+    OpenDashboard,
     OpenDoor,
     RestartService,
     StartService,
@@ -189,6 +190,8 @@ class House(Generic[L]):
         if isinstance(command, StartService | StopService | RestartService):
             self._wish(command)
         self.came.append(command)
+        if isinstance(command, OpenDashboard):
+            return f"http://127.0.0.1:2/#to={command.page}"
         return f"http://127.0.0.1:1/ticket{command.path}" if isinstance(command, OpenDoor) else None
 
     def _wish(self, command: StartService | StopService | RestartService) -> None:

@@ -11,6 +11,7 @@ import pytest
 from nexus_tray.commands import (
     ClearPassword,
     DeleteSecret,
+    OpenDashboard,
     OpenDoor,
     Outcome,
     RestartService,
@@ -80,6 +81,8 @@ def test_colour_only_on_a_terminal_that_wants_it(desk: Desk) -> None:
         (["password", "clear"], [ClearPassword()]),
         (["secret", "unset", "OPENAI_API_KEY"], [DeleteSecret(name="OPENAI_API_KEY")]),
         (["open", "/a/session/1", "--print"], [OpenDoor(path="/a/session/1")]),
+        (["dashboard", "--print"], [OpenDashboard()]),
+        (["dashboard", "/logs"], [OpenDashboard(page="/logs")]),
         (["quit", "--no-wait"], [Shutdown()]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value[0], str) else "",

@@ -1,0 +1,65 @@
+"""How a browser comes by its bearer token: a one-time ticket, exchanged once.
+
+Owns the tickets and the sessions they become (SECURITY.md "Local dashboard and API"). A
+ticket stands in the address that is opened, behind `#`, so it is in no request, no Referer
+and no log; it works once, for a minute. The session's token lives in the page's
+sessionStorage and dies with this program. Both are kept as hashes only. Standard library
+only; any thread.
+"""
+
+import hashlib
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+TICKET_SECONDS = 60.0
+MOST_TICKETS = 16
+MOST_SESSIONS = 32
+"""Pages open at a time; one more ends the one that was silent longest."""
+
+
+class Tickets:
+    """Tickets and sessions of one program. `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tickets: OrderedDict[bytes, float] = OrderedDict()
+        self._sessions: OrderedDict[bytes, None] = OrderedDict()
+
+    def issue(self) -> str:
+        """A new ticket: 256 bits, good once within TICKET_SECONDS."""
+        ticket = secrets.token_urlsafe(32)
+        with self._lock:
+            self._tickets[_hash(ticket)] = self._clock() + TICKET_SECONDS
+            while len(self._tickets) > MOST_TICKETS:
+                self._tickets.popitem(last=False)
+        return ticket
+
+    def redeem(self, ticket: str) -> str | None:
+        """The bearer token for a ticket; None if it was used, is too old or never was."""
+        with self._lock:
+            until = self._tickets.pop(_hash(ticket), None)
+            if until is None or self._clock() > until:
+                return None
+            token = secrets.token_urlsafe(32)
+            self._sessions[_hash(token)] = None
+            while len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        return token
+
+    def admits(self, token: str) -> bool:
+        """Whether this is the token of a session."""
+        # Looked up by its hash, so how long it takes says nothing about a token that exists.
+        key = _hash(token)
+        with self._lock:
+            if key not in self._sessions:
+                return False
+            self._sessions.move_to_end(key)
+            return True
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,84 @@
+"""A ticket is good once, for a minute; what it becomes is good until the program ends."""
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_tray.api.tickets import MOST_SESSIONS, MOST_TICKETS, TICKET_SECONDS, Tickets
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_ticket_becomes_a_token_once() -> None:
+    tickets = Tickets(Clock())
+    ticket = tickets.issue()
+    token = tickets.redeem(ticket)
+    assert token is not None
+    assert tickets.admits(token)
+    assert tickets.redeem(ticket) is None
+    assert not tickets.admits(ticket)
+
+
+def test_a_ticket_is_good_for_a_minute() -> None:
+    clock = Clock()
+    tickets = Tickets(clock)
+    early, late = tickets.issue(), tickets.issue()
+    clock.now += TICKET_SECONDS
+    assert tickets.redeem(early) is not None
+    clock.now += 0.001
+    assert tickets.redeem(late) is None
+
+
+def test_what_is_kept_is_bounded_and_the_oldest_goes() -> None:
+    tickets = Tickets(Clock())
+    first = tickets.issue()
+    for _ in range(MOST_TICKETS):
+        tickets.issue()
+    assert tickets.redeem(first) is None
+    tokens = [tickets.redeem(tickets.issue()) or "" for _ in range(MOST_SESSIONS)]
+    assert tickets.admits(tokens[0])  # used, so it is no longer the one that was silent longest
+    tickets.redeem(tickets.issue())
+    assert tickets.admits(tokens[0])
+    assert not tickets.admits(tokens[1])
+
+
+@given(st.text())
+def test_nothing_made_up_is_admitted(text: str) -> None:
+    tickets = Tickets(Clock())
+    tickets.redeem(tickets.issue())
+    tickets.issue()
+    assert tickets.redeem(text) is None
+    assert not tickets.admits(text)
+
+
+def test_one_of_many_at_once_gets_the_token() -> None:
+    tickets = Tickets(Clock())
+    ticket = tickets.issue()
+    start = threading.Barrier(20)
+    got: list[str | None] = []
+
+    def redeem() -> None:
+        start.wait()
+        got.append(tickets.redeem(ticket))
+
+    threads = [threading.Thread(target=redeem) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(token is not None for token in got) == 1
+
+
+def test_nothing_is_kept_in_clear() -> None:
+    tickets = Tickets(Clock())
+    ticket, token = tickets.issue(), tickets.redeem(tickets.issue()) or ""
+    kept = repr(vars(tickets))
+    assert ticket not in kept
+    assert token not in kept
