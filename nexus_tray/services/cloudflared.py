@@ -1,11 +1,10 @@
 """A quick tunnel as a service: the driver that the supervisor holds.
 
-Owns nothing but which run is which; a run's life is `cloudflared_run`. Imports the driver
-protocol and this room. The supervisor's thread calls it, and each call returns at once:
-what is slow happens in threads of the run.
+Owns what a tunnel's runs are made of; a run's life is `cloudflared_run`. Imports this room.
+The supervisor's thread calls it, and each call returns at once: what is slow happens in
+threads of the run.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,18 +12,18 @@ from pathlib import Path
 import msgspec
 
 from nexus_tray.cloudflare.config_file import service_of
-from nexus_tray.core.driver import Report
 from nexus_tray.model import Level
 from nexus_tray.services.channel_check import Front
 from nexus_tray.services.cloudflared_run import Doors, LabOptions, Plan, Run
 from nexus_tray.services.cloudflared_watch import Limits
+from nexus_tray.services.run_driver import RunDriver
 from nexus_tray.services.transport import QUIC, Transports
 
 LAB_VARIABLE = "NEXUS_TRAY_CLOUDFLARED_LAB"
 """Names the lab's `lab.json`; for tests only, see `lab_options`."""
 
 
-class TunnelDriver:
+class TunnelDriver(RunDriver):
     """Implements `core.driver.Driver` for one quick tunnel.
 
     `program` finds cloudflared (raises Problem; see `binaries.find`) and `environment` is
@@ -52,7 +51,7 @@ class TunnelDriver:
         lab: LabOptions | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._plan = Plan(
+        plan = Plan(
             name=name,
             transport=transport,
             program=program,
@@ -66,37 +65,7 @@ class TunnelDriver:
             lab=lab,
             now=now,
         )
-        self._lock = threading.Lock()
-        self._runs: dict[int, Run] = {}
-
-    def start(self, run: int, report: Report, /) -> None:
-        """Begin run number `run`."""
-        with self._lock:
-            self._runs = {number: old for number, old in self._runs.items() if not old.over}
-            self._runs[run] = Run(run, self._plan, report)
-
-    def probe(self, run: int, /) -> None:
-        """Find out whether it is connected and leads to the gateway."""
-        found = self._find(run)
-        if found is not None:
-            found.probe()
-
-    def stop(self, run: int, /) -> None:
-        """End it in order: what is in flight gets two seconds."""
-        found = self._find(run)
-        if found is not None:
-            found.stop()
-
-    def kill(self, run: int, /) -> None:
-        """End it at once."""
-        found = self._find(run)
-        if found is not None:
-            found.kill()
-
-    def _find(self, run: int) -> Run | None:
-        with self._lock:
-            found = self._runs.get(run)
-        return found if found is not None and not found.over else None
+        super().__init__(lambda number, report: Run(number, plan, report))
 
 
 def _service(transport: str, socket: Path | None, port: Callable[[], int]) -> str:

@@ -63,6 +63,11 @@ class Lab:
     def file(self) -> Path:
         return self.folder / "lab.json"
 
+    @property
+    def https_port(self) -> int:
+        """Where the public front answers TLS, for any host name."""
+        return int(self.info["front_tls"].rpartition(":")[2])
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Ask the control API."""
         status, _, answer = self._request(

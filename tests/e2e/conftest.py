@@ -1,6 +1,5 @@
 """Cloudflare on loopback, a browser, and the whole program between them and OpenCode."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,28 +8,22 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.e2e.lab import Lab
+from tests.cloudflare.lab import STANDIN, Lab, real_cloudflared
 from tests.e2e.program import Program
 from tests.opencode_lab.harness import Home, find_opencode
 from tests.opencode_lab.provider import Provider
 
 PASSWORD = "a long walk by the river"
-FAKE_CLOUDFLARED = Path(__file__).parent.parent / "fakes" / "cloudflared"
-
-
-def find_cloudflared() -> Path:
-    """The real one where it can be had, else the stand-in."""
-    named = os.environ.get("NEXUS_CLOUDFLARED") or shutil.which("cloudflared")
-    return Path(named) if named else FAKE_CLOUDFLARED
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     folder = tmp_path / "lab"
     folder.mkdir()
-    with Lab(folder) as made:
-        made.fault(quick_buffers_sse=True)
-        yield made
+    made = Lab(folder)
+    made.faults(quick_buffers_sse=True)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -42,12 +35,12 @@ def program(tmp_path: Path, lab: Lab, provider: Provider) -> Iterator[Program]:
     made = Program(
         tmp_path / "home",
         opencode.project,
-        {**kept, "NEXUS_TRAY_CLOUDFLARED_LAB": str(lab.description)},
+        {**kept, "NEXUS_TRAY_CLOUDFLARED_LAB": str(lab.file)},
     )
     made.configure(
         {
             "opencode": {"program": str(find_opencode()), "environment": list(kept)},
-            "cloudflared": {"program": str(find_cloudflared())},
+            "cloudflared": {"program": str(real_cloudflared() or STANDIN)},
         }
     )
     yield made

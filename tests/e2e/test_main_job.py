@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from nexus_tray.model import HopState, ServiceState
+from tests.cloudflare.lab import Lab
 from tests.e2e.conftest import PASSWORD, Phone
-from tests.e2e.lab import Lab
 from tests.e2e.program import Program, wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -162,7 +162,7 @@ def test_a_reply_survives_the_edge_dropping_everything(
     page.keyboard.type("SLOW")
     page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile(r"tick3\b"))).to_be_visible(timeout=20_000)
-    lab.control("POST", "/edge/drop")
+    lab.call("POST", "/edge/drop")
     expect(page.get_by_text(re.compile(r"tick59\b"))).to_be_visible(timeout=60_000)
     said = re.findall(r"tick\d+", page.locator("body").inner_text())
     assert said == [f"tick{number}" for number in range(60)], "nothing missing, nothing twice"

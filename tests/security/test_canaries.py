@@ -21,7 +21,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import psutil
 import pytest
 
-from tests.e2e.lab import Lab
+from tests.cloudflare.lab import Lab
 from tests.e2e.program import Program
 
 pytestmark = pytest.mark.timeout(240)
