@@ -1,0 +1,1 @@
+"""The desktop's face: the tray icon and its menu."""
