@@ -5,6 +5,7 @@ of the two listeners. May import `gateway.http`, `gateway.heads`, `gateway.field
 operating system. Admission runs on the gateway's event loop; sockets are made at its start.
 """
 
+import asyncio
 import ipaddress
 import os
 import re
@@ -19,6 +20,7 @@ from typing import Protocol
 from nexus_tray.gateway import fields
 from nexus_tray.gateway.heads import Refused, RequestHead
 from nexus_tray.gateway.http import Door, DoorKind, Headers, Visitor
+from nexus_tray.gateway.peers import is_foreign
 from nexus_tray.model import Hop, Problem, Reason
 
 TAG = b"cf-warp-tag-gw"
@@ -29,6 +31,9 @@ _COUNTRY = re.compile(r"[A-Z0-9]{2}")
 
 class Entrance(Protocol):
     """The admission rule of one listener."""
+
+    def may_enter(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether who connects may be heard at all, whatever he asks."""
 
     def admit(self, head: RequestHead) -> Visitor:
         """Who comes here. Raises Refused with 403, before any credential is looked at."""
@@ -50,6 +55,10 @@ class TunnelEntrance:
     def __init__(self) -> None:
         self._tunnels: dict[str, _Tunnel] = {}
         self.proved: frozenset[str] = frozenset()
+
+    def may_enter(self, transport: asyncio.BaseTransport) -> bool:  # noqa: ARG002 - the secret decides
+        """Anybody who can connect."""
+        return True
 
     def open(self, door: Door, secret: str) -> None:
         """Admit what carries this secret as coming through `door`. An earlier secret of the
@@ -98,8 +107,15 @@ class LocalEntrance:
         self._door = Door(DoorKind.LOCAL, "local", secure=False)
         self._hosts = frozenset((f"127.0.0.1:{port}", f"localhost:{port}"))
 
+    def may_enter(self, transport: asyncio.BaseTransport) -> bool:
+        """Not another user of the machine: cookies ignore ports, and one-time links stand in
+        the browser's arguments, so he may have either (SECURITY.md 29, 33)."""
+        return not is_foreign(
+            transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        )
+
     def admit(self, head: RequestHead) -> Visitor:
-        """Anybody on this machine who asks for exactly this host; the session decides."""
+        """Any program of ours that asks for exactly this host; the session decides."""
         host = _host(head.headers)
         if host not in self._hosts:
             raise Refused(403, "This door answers only to 127.0.0.1 and localhost, with its port.")

@@ -114,7 +114,8 @@ def _cookies(headers: Headers) -> list[bytes]:
 
 
 def _is_our_cookie(pair: bytes) -> bool:
-    return pair.partition(b"=")[0].strip().lower() in OUR_COOKIES
+    """A cookie without a name (`=nexus_local=x`) comes back as one with it (RFC 6265bis, 5.7)."""
+    return pair.strip(b"= \t").partition(b"=")[0].strip().lower() in OUR_COOKIES
 
 
 def bears_our_cookie(headers: Headers) -> bool:

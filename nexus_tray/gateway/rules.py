@@ -192,3 +192,16 @@ def refuse_origin(request: Request, *, ours: bool) -> None:
     unsafe = request.websocket or request.method not in SAFE_METHODS
     if unsafe and (ours or fields.bears_our_cookie(request.headers)):
         raise Refused(403, "This request does not say which site it comes from.")
+
+
+def refuse_embedding(request: Request) -> None:
+    """Pages of other ports of this machine are "same-site" to a browser: SameSite lets our cookie
+    go with their frames, images and scripts, and a frame of OpenCode's page can be made to be
+    clicked (CWE-1021, CWE-352). What a browser says it fetches for another origin's page is
+    refused, but for a visit to the address itself (Fetch Metadata, W3C)."""
+    sites = fields.values(request.headers, b"sec-fetch-site")
+    if all(site in (b"same-origin", b"none") for site in sites):
+        return
+    dest = fields.values(request.headers, b"sec-fetch-dest")
+    if request.method not in ("GET", "HEAD") or request.websocket or dest != [b"document"]:
+        raise Refused(403, "This request comes from a page of another site.")

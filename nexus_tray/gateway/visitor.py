@@ -44,6 +44,12 @@ class VisitorConnection(Wire):
         self._channel: SocketChannel | None = None
         self._task: asyncio.Task[None] | None = None
         self._pumping = False
+        self._foreign = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Look who it is while his socket is surely still his."""
+        super().connection_made(transport)
+        self._foreign = not self._entrance.may_enter(transport)
 
     # requests
 
@@ -85,12 +91,16 @@ class VisitorConnection(Wire):
             self._state = State.OWN
             self._expect_within(None)
             whole = replace(self._request, body=bytes(self._body))
+            if self._body:  # the session may have ended while it came (SECURITY.md 8)
+                self.principal = self._relay.site.authenticate(self._request)
             self._task = self._relay.spawn(self._respond(whole, self.principal))
 
     def _on_head(self, head: RequestHead) -> None:
         self._minor = head.minor
         self._keep = fields.stays_open(head.minor, head.headers)
         self._expects = head.minor == 1 and bool(fields.values(head.headers, b"expect"))
+        if self._foreign:
+            raise Refused(403, "This door is for its owner's own programs on this machine.")
         visitor = self._entrance.admit(head)
         self.door = visitor.door.name
         self._relay.tally.admit(visitor.door.name, self._relay.wall())
@@ -112,6 +122,7 @@ class VisitorConnection(Wire):
 
     def _on_own(self, request: Request, length: int | None) -> None:
         rules.refuse_origin(request, ours=True)
+        rules.refuse_embedding(request)
         site = self._relay.site
         self.principal = site.authenticate(request)
         if request.websocket:
@@ -130,6 +141,7 @@ class VisitorConnection(Wire):
             self._answer(relay.site.stranger(request), keep=False)
             return
         rules.refuse_origin(request, ours=False)
+        rules.refuse_embedding(request)
         if relay.pool.target is None:
             relay.tally.failed += 1
             self._answer(answers.opencode_is_off(request), keep=self._keep)

@@ -1,14 +1,18 @@
 """Holes that a hostile review of the whole found, each as the attack that once worked."""
 
+import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from nexus_tray.gateway import fields, peers
 from nexus_tray.gateway.bounds import Bounds
-from tests.gateway.doubles import HOST, eventually, house, tunnel_request
+from nexus_tray.gateway.http import Principal, Request, Response
+from tests.gateway.doubles import HOST, SmallSite, eventually, house, tunnel_request
 
 ROOT = Path(__file__).parent.parent.parent
 OURS = f"Origin: https://{HOST}"
@@ -76,3 +80,108 @@ def test_visitors_cannot_take_all_descriptors(hard: int, told: str) -> None:
     command = [sys.executable, "-c", LIMITED, str(hard)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == told
+
+
+OTHER_USER = """
+import encodings.idna, os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+line = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+line.sendall(sys.argv[2].encode())
+if sys.argv[3] == "listen":
+    answer = b""
+    while data := line.recv(65536):
+        answer += data
+    print(answer.decode())
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user"
+)
+@pytest.mark.parametrize("how", ["listen", "leave"])
+def test_another_user_has_nothing_of_the_local_door(tmp_path: Path, how: str) -> None:
+    """Cookies ignore ports, so his server on this machine is sent ours; and the one-time link
+    stands in the arguments of the browser that `nexus-tray open` starts."""
+    with house(tmp_path) as home:
+        port = home.gateway.local_port
+        stolen = f"GET /x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: nexus_local=ada\r\n\r\n"
+        done = subprocess.run(
+            [sys.executable, "-c", OTHER_USER, str(port), stolen, how],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
+        if how == "listen":
+            assert done.stdout.startswith("HTTP/1.1 403 ")
+        own = home.local()
+        own.send(stolen.encode())
+        assert own.answer().status == 200
+        assert home.raw.received.count(b"GET /x") == 1
+
+
+def test_who_leaves_before_he_is_seen_is_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        with listener.accept()[0] as accepted:
+            ends = accepted.getpeername(), accepted.getsockname()
+            assert not peers.is_foreign(*ends)
+            client.close()
+            if sys.platform == "linux":
+                assert peers.owner_of(*ends) == peers.GONE
+                assert peers.is_foreign(*ends)
+    assert not peers.is_foreign("", ""), "a Unix socket has its own guard"
+
+
+class Teller(SmallSite):
+    """Tells whose body it was."""
+
+    async def respond(self, request: Request, principal: Principal | None) -> Response:
+        return Response(200, (), (principal.name if principal else "nobody").encode())
+
+
+def test_a_session_that_ends_while_the_body_comes_is_over(tmp_path: Path) -> None:
+    """The head came with a good cookie; a body may take 15 s more (SECURITY.md 8)."""
+    with house(tmp_path, site=Teller()) as home:
+        client = home.tunnel()
+        client.send(tunnel_request("POST", "/_nexus/answer", OURS, "Content-Length: 4") + b"a=")
+        eventually(lambda: len(home.site.seen) > 0)
+        del home.site.sessions["ada"]
+        home.gateway.cut("id-ada")
+        client.send(b"bc")
+        assert client.answer().body == b"nobody"
+
+
+FRAMED = {
+    "frame": ("same-site", "navigate", "iframe"),
+    "image": ("same-site", "no-cors", "image"),
+    "script": ("cross-site", "no-cors", "script"),
+    "object": ("cross-site", "navigate", "object"),
+    "fetch": ("same-site", "cors", "empty"),
+    "unsaid": ("same-site",),
+}
+
+
+@pytest.mark.parametrize("said", FRAMED.values(), ids=FRAMED.keys())
+@pytest.mark.parametrize("target", ["/x", "/_nexus/", "/_nexus/enter?ticket=x"])
+def test_pages_of_other_ports_embed_nothing_of_ours(
+    tmp_path: Path, target: str, said: tuple[str, ...]
+) -> None:
+    """`http://127.0.0.1:5173` is the same site as our local door: SameSite holds nothing back."""
+    names = ("Site", "Mode", "Dest")
+    lines = [f"Sec-Fetch-{name}: {value}" for name, value in zip(names, said, strict=False)]
+    with house(tmp_path) as home:
+        assert home.ask(tunnel_request("GET", target, *lines)).status == 403
+        assert home.raw.received == b""
+        visit = ("Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+        for site in ("none", "same-origin", "cross-site"):
+            visited = tunnel_request("GET", target, f"Sec-Fetch-Site: {site}", *visit)
+            assert home.ask(visited).status == 200
+
+
+@pytest.mark.parametrize("value", ["=nexus_local=x", " = __Host-nexus=x", "=\t=nexus_local=x"])
+def test_a_nameless_cookie_is_not_ours_in_disguise(value: str) -> None:
+    """Browsers send a nameless cookie's value alone, which then reads as name and value."""
+    assert fields.to_visitor(((b"set-cookie", value.encode()),)) == []
+    kept = ((b"set-cookie", b"theirs=nexus_local=x"),)
+    assert fields.to_visitor(kept) == list(kept)
