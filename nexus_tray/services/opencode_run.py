@@ -60,6 +60,7 @@ class Run:
         self._failure: Failure | None = None
         self._stopping = False
         self._published = False
+        self._deserted = False  # the child has ended: its port may be anybody's
         self.over = False
         _thread("start", self._launch)
 
@@ -112,6 +113,7 @@ class Run:
             if self._stopping:
                 self._end(None)
                 return
+            self._deserted = False
             try:
                 self._child = ChildProcess(
                     [*argv, "--print-logs"],
@@ -119,6 +121,7 @@ class Run:
                     self._plan.directory,
                     on_line=self._line,
                     on_exit=lambda code: self._exited(program, code),
+                    on_ended=self._desert,
                 )
             except OSError as error:
                 self._end(faults.not_spawned(program, error))
@@ -159,7 +162,7 @@ class Run:
     # watching
 
     def _probe(self) -> None:
-        prober = self._prober
+        prober = None if self._deserted else self._prober
         verdict = Verdict(faults.unforeseen())
         try:
             verdict = prober.check() if prober is not None else Verdict(faults.starting())
@@ -171,7 +174,7 @@ class Run:
             self._report(Observed(self._number, verdict.facts))
         if verdict.reason is None:
             with self._lock:
-                if not self._stopping and not self.over:
+                if not (self._stopping or self._deserted or self.over):
                     self._publish(self._upstream())
         self._report(Probed(self._number, verdict.reason, blame=verdict.blame))
         if verdict.failure is not None:
@@ -188,6 +191,13 @@ class Run:
             self._plan.on_upstream(upstream)
 
     # ending
+
+    def _desert(self) -> None:
+        """At once, not when its last descendant is gone: another user of the machine could
+        listen on the port meanwhile, and be sent our credential and the visitors."""
+        with self._lock:
+            self._deserted = True
+            self._publish(None)
 
     def _stop(self) -> None:
         with self._lock:

@@ -48,7 +48,8 @@ class ChildProcess:
     `on_line(stream, text)`: see `services.pipes`; from one thread. `on_exit(code)`:
     exactly once, from another thread, when the child *and every descendant* are gone and
     the output was read to its end or given up; negative is the signal that ended it. It
-    may come before the constructor has returned. All methods may be called at any time
+    may come before the constructor has returned. `on_ended()`: before that, as soon as the
+    child itself has ended and its ports are free for anybody. All methods may be called at any time
     from any thread, never block, and do nothing once the child is over.
     """
 
@@ -60,9 +61,11 @@ class ChildProcess:
         *,
         on_line: OnLine,
         on_exit: Callable[[int | None], None],
+        on_ended: Callable[[], None] = lambda: None,
         limits: Limits | None = None,
     ) -> None:
         self._on_exit = on_exit
+        self._on_ended = on_ended
         self._mark = process_tree.new_mark(os.environ.get(process_tree.MARK))
         self._changed = threading.Condition()
         self._ended = False  # the child itself has exited (or been killed)
@@ -148,6 +151,7 @@ class ChildProcess:
     def _follow(self) -> None:
         """The thread of the child's whole life: wait, end what is left, drain, tell."""
         _wait_but_keep_pid(self._child)
+        self._on_ended()
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from nexus_tray.core.driver import Exited
 from nexus_tray.gateway import fields, peers
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.http import Principal, Request, Response
 from tests.gateway.doubles import HOST, SmallSite, eventually, house, tunnel_request
+from tests.opencode_lab.harness import Home, Keeper
+from tests.opencode_lab.standin import executable
 
 ROOT = Path(__file__).parent.parent.parent
 OURS = f"Origin: https://{HOST}"
@@ -185,3 +189,32 @@ def test_a_nameless_cookie_is_not_ours_in_disguise(value: str) -> None:
     assert fields.to_visitor(((b"set-cookie", value.encode()),)) == []
     kept = ((b"set-cookie", b"theirs=nexus_local=x"),)
     assert fields.to_visitor(kept) == list(kept)
+
+
+LEAVING = """
+import subprocess
+subprocess.Popen(
+    ["sh", "-c", "trap '' TERM; touch deaf; while :; do sleep 0.05; done"],
+    start_new_session=True,
+)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell and signals")
+def test_a_dead_opencodes_port_is_nobodys(opencode_home: Home, tmp_path: Path) -> None:
+    """What it left behind takes a second to end; whoever took its port meanwhile was sent our
+    credential, and what he answered came from the trusted address."""
+    program = executable(tmp_path / "leaving-opencode")
+    program.write_text(program.read_text().replace("import json\n", f"import json\n{LEAVING}", 1))
+    with Keeper(opencode_home, program) as keeper:
+        upstream = keeper.start()
+        eventually((opencode_home.project / "deaf").exists)
+        os.kill(keeper.pid, signal.SIGKILL)
+        eventually(lambda: keeper.upstream is None)
+        assert not keeper.of(Exited), "its descendants are still there"
+        with socket.create_server(("127.0.0.1", upstream.port)) as thief:
+            thief.settimeout(0.1)
+            keeper.driver.probe(keeper.run)
+            with pytest.raises(TimeoutError):
+                thief.accept()
+        keeper.exited()
