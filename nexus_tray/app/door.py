@@ -20,6 +20,7 @@ from nexus_tray.gateway.bridge import Bridge
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.gateway.manifest import ManifestCopy
 from nexus_tray.gateway.passwords import Passwords
+from nexus_tray.gateway.reference_clock import ReferenceClock, since_boot
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.sessions import Sessions
 from nexus_tray.gateway.shaping import Shaping
@@ -68,6 +69,7 @@ class Door:
         self._upstream: Upstream | None = None
         self._gateway: Gateway | None = None
         self._accounts: Accounts | None = None
+        self.clock = ReferenceClock(time.time, since_boot)
         self._ending = contextlib.ExitStack()
 
     def gateway(self) -> Gateway:
@@ -126,7 +128,7 @@ class Door:
             ending.callback(passwords.close)
             audit = Audit(database, time.time)
             accounts = Accounts(database, audit, passwords.make_hash, time.time)
-            sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic)
+            sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic, self.clock)
             self._bridge = Bridge(lambda: self._upstream)
             manifest = ManifestCopy()
             site = GatewaySite(

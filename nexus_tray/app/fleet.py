@@ -120,6 +120,7 @@ class Fleet:
                     lambda *door: parts.door.gateway().open_door(*door),
                     lambda door: parts.door.gateway().close_door(door),
                     lambda door: parts.door.gateway().channel_proved(door),
+                    parts.door.clock.tell,
                 ),
                 transports=self._transports,
                 on_log=lambda level, text: parts.append(name, level, text),

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus_tray.gateway.http import DoorKind, Principal, Request, Visitor
+from nexus_tray.gateway.reference_clock import ReferenceClock
 from nexus_tray.model import Problem
 from nexus_tray.store.accounts import ABSOLUTE_SECONDS, Accounts, SessionRow, fingerprint
 from nexus_tray.store.audit import Audit
@@ -54,12 +55,14 @@ class Sessions:
         on_end: Callable[[str], None],
         wall: Callable[[], float],
         monotonic: Callable[[], float],
+        reference: ReferenceClock | None = None,
     ) -> None:
         self._accounts = accounts
         self._audit = audit
         self._on_end = on_end
         self._wall = wall
         self._monotonic = monotonic
+        self._reference = reference or ReferenceClock(wall, monotonic)
         self._lock = threading.Lock()
         self._cache: dict[bytes, _Verified] = {}
         self._unsaved: dict[str, float] = {}
@@ -81,8 +84,9 @@ class Sessions:
         return verified.principal
 
     def clock_uncertain(self) -> bool:
-        """The clock is behind what the audit has seen: remote sign-in and sessions stop."""
-        return self._audit.clock_is_behind()
+        """The clock is behind what the audit has seen, or far from Cloudflare's: remote
+        sign-in and sessions stop."""
+        return self._audit.clock_is_behind() or self._reference.off()
 
     def begin(
         self, visitor: Visitor, name: str, *, password_id: str | None, old: Principal | None

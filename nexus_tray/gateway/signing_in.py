@@ -36,7 +36,7 @@ NO_PASSWORD = Reason(
 CLOCK_UNCERTAIN = Reason(
     code="clock-uncertain",
     hop=Hop.GATEWAY,
-    what="The computer’s clock reads earlier than the last recorded sign-in.",
+    what="The computer’s clock is wrong: earlier than the last sign-in, or far from Cloudflare’s.",
     meaning="Nobody can say then which sessions are over, so nobody comes in from outside.",
     cure="Set its clock. If it was ahead before and is right now, set the password again.",
 )

@@ -10,6 +10,7 @@ itself has just asked is asked for ours. (Read, not measured at the real edge: i
 not answer, nothing is proved, and nothing is claimed.)
 """
 
+import email.utils
 import http.client
 import socket
 import ssl
@@ -46,7 +47,15 @@ class Front:
     trust: str | None = None
 
 
-def visit(hostname: str, front: Front) -> Seen:
+@dataclass(frozen=True)
+class Visit:
+    """What a visit brought. `date`: what time Cloudflare said it is, seconds since the epoch."""
+
+    seen: Seen
+    date: float | None = None
+
+
+def visit(hostname: str, front: Front) -> Visit:
     """Visit `https://hostname` once. Any thread; never raises for what a network may do."""
     context = ssl.create_default_context(cafile=front.trust)
     try:
@@ -64,6 +73,14 @@ def visit(hostname: str, front: Front) -> Seen:
             finally:
                 answer.close()
     except (OSError, http.client.HTTPException):
-        return Seen.NOTHING
+        return Visit(Seen.NOTHING)
     refused = answer.status == 403 and REFUSED_AT_THE_DOOR in body
-    return Seen.REFUSED if refused else Seen.ANSWERED
+    return Visit(Seen.REFUSED if refused else Seen.ANSWERED, _epoch(answer.getheader("Date")))
+
+
+def _epoch(date: str | None) -> float | None:
+    """An HTTP date (RFC 9110, 5.6.7) as seconds since the epoch."""
+    try:
+        return email.utils.parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        return None

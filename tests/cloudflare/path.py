@@ -70,6 +70,7 @@ class Path:
         self.gateway = Gateway(self.site, no_shape, self.socket)
         self.transports = Transports(identify=lambda: self.network)
         self.network: str | None = "home"
+        self.told_times: list[float] = []
         self.log: list[tuple[Level, str]] = []
         self.environment: dict[str, str] = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
         self.journal = KeepingJournal()
@@ -95,7 +96,10 @@ class Path:
             port=lambda: self.gateway.tunnel_port(),
             folder=folder or self.folder / "run" / "tunnels" / TUNNEL,
             doors=Doors(
-                self.gateway.open_door, self.gateway.close_door, self.gateway.channel_proved
+                self.gateway.open_door,
+                self.gateway.close_door,
+                self.gateway.channel_proved,
+                self.told_times.append,
             ),
             transports=self.transports,
             on_log=lambda level, text: self.log.append((level, text)),

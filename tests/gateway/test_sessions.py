@@ -237,6 +237,27 @@ def test_a_clock_that_fell_back_closes_the_remote_doors_only(vault: Vault) -> No
     assert knows(vault, cookie)
 
 
+def test_a_clock_far_from_cloudflares_closes_the_remote_doors_only(vault: Vault) -> None:
+    cookie = sign_in(vault)
+    vault.reference.tell(vault.wall() + 299)
+    assert knows(vault, cookie), "within five minutes it is believed"
+    vault.reference.tell(vault.wall() + 301)
+    assert vault.sessions.clock_uncertain()
+    assert not knows(vault, cookie)
+    again = vault.sessions.begin(local_visitor(), "Firefox", password_id=None, old=None)
+    assert again is not None
+    assert knows(vault, cookie_of(again), local_visitor())
+
+
+def test_a_clock_that_is_set_after_cloudflare_told_the_time(vault: Vault) -> None:
+    vault.reference.tell(vault.wall())
+    vault.wall.now += 3600
+    vault.monotonic.now += 3600
+    assert not vault.sessions.clock_uncertain(), "an hour simply passed"
+    vault.wall.now += 3600
+    assert vault.sessions.clock_uncertain(), "somebody put it on by an hour"
+
+
 def test_setting_the_password_settles_a_clock_that_once_ran_ahead(vault: Vault) -> None:
     vault.wall.now += 400 * 86400
     sign_in(vault)

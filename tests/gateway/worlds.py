@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nexus_tray.gateway.http import Door, DoorKind, Headers, Request, Visitor
 from nexus_tray.gateway.passwords import Passwords
+from nexus_tray.gateway.reference_clock import ReferenceClock
 from nexus_tray.gateway.sessions import Sessions
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit
@@ -38,6 +39,7 @@ class Vault:
     sessions: Sessions
     wall: Clock
     monotonic: Clock
+    reference: ReferenceClock
     cut: list[str] = field(default_factory=list)
 
     def close(self) -> None:
@@ -60,8 +62,9 @@ def open_vault(
     audit = Audit(database, wall)
     accounts = Accounts(database, audit, passwords.make_hash, wall)
     cut: list[str] = []
-    sessions = Sessions(accounts, audit, cut.append, wall, monotonic)
-    return Vault(database, audit, passwords, accounts, sessions, wall, monotonic, cut)
+    reference = ReferenceClock(wall, monotonic)
+    sessions = Sessions(accounts, audit, cut.append, wall, monotonic, reference)
+    return Vault(database, audit, passwords, accounts, sessions, wall, monotonic, reference, cut)
 
 
 def visitor(address: str = "192.0.2.1", host: str = HOST, door: Door = TUNNEL) -> Visitor:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
@@ -280,12 +281,15 @@ def test_what_the_gateway_says_to_strangers_is_what_the_check_looks_for(path: Pa
 def test_the_channel_check_tells_nothing_from_an_answer(lab: Lab) -> None:
     front = lab_options({"NEXUS_TRAY_CLOUDFLARED_LAB": str(lab.file)})
     assert front is not None
-    assert channel_check.visit("nobody.trycloudflare.com", front.front) is Seen.ANSWERED
+    found = channel_check.visit("nobody.trycloudflare.com", front.front)
+    assert found.seen is Seen.ANSWERED
+    assert found.date is not None
+    assert abs(found.date - time.time()) < 60
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert channel_check.visit("a.trycloudflare.com", Front("127.0.0.1", port)) is Seen.NOTHING
+    assert channel_check.visit("a.trycloudflare.com", Front("127.0.0.1", port)).seen is Seen.NOTHING
     untrusted = Front(front.front.host, front.front.port)
-    assert channel_check.visit("a.trycloudflare.com", untrusted) is Seen.NOTHING
+    assert channel_check.visit("a.trycloudflare.com", untrusted).seen is Seen.NOTHING
 
 
 def test_without_the_variable_there_is_no_lab() -> None:
