@@ -69,6 +69,7 @@ class Gateway:
         self._local_port = local_port
         self._tunnel_port = 0
         self._servers: list[asyncio.Server] = []
+        self._held: dict[str, socket] = {}
         self._new_loop = loop
         self._on_upstream = on_upstream
         self._on_end = on_end
@@ -126,15 +127,20 @@ class Gateway:
         self._thread.start()
         begun.result(PATIENCE)
 
-    def close(self) -> None:
-        """Stop listening, end every connection, end the thread. Idempotent."""
+    def close(self, *, keep_ports: bool = False) -> None:
+        """Stop listening, end every connection, end the thread. Idempotent.
+
+        `keep_ports`: it is to be started again. Who comes meanwhile waits, and no other user
+        of the machine can take a port to which tunnels and browsers still bring secrets.
+        """
         thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        self._post(self._ask_to_stop)
-        thread.join(PATIENCE)
-        if thread.is_alive():
-            log.error("the gateway's thread did not end in %s s", PATIENCE)
+        if thread is not None:
+            self._post(self._ask_to_stop)
+            thread.join(PATIENCE)
+            if thread.is_alive():
+                log.error("the gateway's thread did not end in %s s", PATIENCE)
+        if not keep_ports:
+            self._let_go()
 
     def set_upstream(self, upstream: Upstream | None) -> None:
         """OpenCode listens there now; None: nowhere. Running exchanges are left to end."""
@@ -179,21 +185,37 @@ class Gateway:
 
     def _listen(self) -> list[tuple[socket, doors.Entrance]]:
         opened: list[tuple[socket, doors.Entrance]] = []
+        anew = not self._held
         try:
-            local = doors.listen_loopback(self._local_port)
+            local = self._loopback("local", self._local_port)
             self._local_port = local.getsockname()[1]
             opened.append((local, doors.LocalEntrance(self._local_port)))
             if self._socket_path is not None:
                 opened.append((doors.listen_unix(self._socket_path), self._tunnels))
             if self._socket_path is None or self._tunnel_port:  # a tunnel may still lead there
-                tunnels = doors.listen_loopback(self._tunnel_port)
+                tunnels = self._loopback("tunnels", self._tunnel_port)
                 self._tunnel_port = tunnels.getsockname()[1]
                 opened.append((tunnels, self._tunnels))
         except BaseException:
             for listener, _ in opened:
                 listener.close()
+            if anew:
+                self._let_go()
             raise
         return opened
+
+    def _loopback(self, name: str, port: int) -> socket:
+        """A listener there to serve and close; its port stays ours until `_let_go`."""
+        held = self._held.get(name)
+        if held is None or port not in (0, held.getsockname()[1]):
+            self._held[name] = doors.listen_loopback(port)
+            if held is not None:
+                held.close()
+        return self._held[name].dup()
+
+    def _let_go(self) -> None:
+        while self._held:
+            self._held.popitem()[1].close()
 
     def _main(self, listeners: list[tuple[socket, doors.Entrance]], begun: Future[None]) -> None:
         loop = self._new_loop()
@@ -249,7 +271,7 @@ class Gateway:
 
     async def _open_tunnel_port(self) -> int:
         if not self._tunnel_port:
-            listener = doors.listen_loopback(0)
+            listener = self._loopback("tunnels", 0)
             loop = asyncio.get_running_loop()
             self._servers.append(await self._serve_one(loop, listener, self._tunnels))
             self._tunnel_port = listener.getsockname()[1]

@@ -105,7 +105,7 @@ class GatewayDriver:
     def _close(self, run: int, report: Report) -> None:
         try:
             if self._gateway is not None:
-                self._gateway.close()
+                self._gateway.close(keep_ports=True)
         except Exception:
             log.exception("the gateway did not close in order")
         report(Exited(run))

@@ -218,3 +218,31 @@ def test_a_dead_opencodes_port_is_nobodys(opencode_home: Home, tmp_path: Path) -
             with pytest.raises(TimeoutError):
                 thief.accept()
         keeper.exited()
+
+
+def can_listen(port: int) -> bool:
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            thief.bind(("127.0.0.1", port))
+            thief.listen()
+        except OSError:
+            return False
+    return True
+
+
+def test_nobody_takes_the_gateways_ports_while_it_restarts(tmp_path: Path) -> None:
+    """A tunnel over HTTP/2 goes on while the gateway is started again: who took its port was
+    brought the visitors' cookies and the channel's secret, and the gateway stayed out."""
+    with house(tmp_path) as home:
+        ports = home.gateway.local_port, home.gateway.tunnel_port()
+        home.gateway.close(keep_ports=True)
+        assert [can_listen(port) for port in ports] == [False, False]
+        early = home.local()
+        early.send(f"GET /_nexus/x HTTP/1.1\r\nHost: 127.0.0.1:{ports[0]}\r\n\r\n".encode())
+        home.gateway.start()
+        assert early.answer().status == 200, "who came meanwhile has only waited"
+        assert (home.gateway.local_port, home.gateway.tunnel_port()) == ports
+        assert home.ask(tunnel_request("GET", "/x")).status == 200
+        home.gateway.close()
+        assert [can_listen(port) for port in ports] == [True, True]
