@@ -205,11 +205,13 @@ def _ended(backend: Backend) -> bool:
     """Whether the program stopped answering in time. Waits on its events, not on a clock."""
     until = time.monotonic() + END_SECONDS
     cursor = None
-    try:
-        while (left := until - time.monotonic()) > 0:
+    while (left := until - time.monotonic()) > 0:
+        try:
             cursor = backend.events(cursor, min(left, 5.0)).cursor
-    except Problem as problem:
-        return problem.reason.code == "not-running"
+        except Problem as problem:
+            if problem.reason.code == "not-running":
+                return True
+            time.sleep(0.05)  # an answer cut short by the end itself: ask again
     return False
 
 

@@ -22,7 +22,7 @@ from nexus_tray.commands import (
     StopService,
     UnlockSecrets,
 )
-from nexus_tray.model import LogLine, Snapshot
+from nexus_tray.model import Batch, Hop, LogLine, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.settings import Configuration
 from tests.api.doubles import House, until
@@ -186,6 +186,21 @@ def test_quit_waits_until_nobody_answers(paths: Paths, house: House[Any]) -> Non
         assert said == []
     quitter.join(20)
     assert [(each.code, each.out) for each in said] == [(0, "Nexus Tray has ended.\n")]
+
+
+def test_quit_takes_an_answer_cut_short_for_what_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end itself can cut the waiting request's answer: that is no "still answers"."""
+    troubles = ["api-unreadable", "api-internal", "not-running"]
+
+    def events(*_: object) -> Batch:
+        raise Problem(Reason(code=troubles.pop(0), hop=Hop.GATEWAY, what="Cut short."))
+
+    monkeypatch.setattr("nexus_tray.api.client.HttpBackend.events", events)
+    said = desk("quit")
+    assert (said.code, said.out) == (0, "Nexus Tray has ended.\n")
+    assert troubles == []
 
 
 def test_quit_says_when_it_does_not_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
