@@ -1,0 +1,150 @@
+"""A house with everything in it that the dashboard can show, and words for changing it."""
+
+from typing import Any
+
+import msgspec
+
+from nexus_tray.model import (
+    Activity,
+    Desired,
+    Facts,
+    Hop,
+    HopState,
+    OpenCodeSession,
+    PathHop,
+    Question,
+    QuestionKind,
+    QuestionPart,
+    Reason,
+    Service,
+    ServiceKind,
+    ServiceState,
+    SessionState,
+    Snapshot,
+)
+from tests.api.doubles import House
+
+ADDRESS = "https://calm-river-walks-far.trycloudflare.com"
+PROJECT = "/home/ada/src/nexus-tray"
+
+BLOCKED = Reason(
+    code="tunnel-network",
+    hop=Hop.EDGE,
+    what="The network blocks the way to Cloudflare.",
+    meaning="OpenCode keeps running here; nothing was lost.",
+    cure="Allow outbound TCP and UDP on port 7844, or move to another network.",
+)
+
+PERMISSION = Question(
+    id="per_1",
+    kind=QuestionKind.PERMISSION,
+    session_id="ses_1",
+    directory=PROJECT,
+    title="bash",
+    detail="git push origin feature/tray-icons",
+    asked_at=1.0,
+)
+
+CHOICE = Question(
+    id="que_1",
+    kind=QuestionKind.QUESTION,
+    session_id="ses_2",
+    directory=PROJECT,
+    title="question",
+    parts=(
+        QuestionPart(
+            text="Which colour shall the icon have?",
+            options=(("Blue", "as the links"), ("Green", "as what is well")),
+            custom=True,
+        ),
+        QuestionPart(
+            text="For which panels?",
+            options=(("Light", ""), ("Dark", "")),
+            multiple=True,
+            custom=False,
+        ),
+    ),
+    asked_at=1.0,
+)
+
+
+def sessions(now: float) -> tuple[OpenCodeSession, ...]:
+    rows = [
+        ("ses_1", "Add coloured tray icons", SessionState.WAITING, 0.41, 20),
+        ("ses_2", "Find out why the path test is slow", SessionState.WORKING, 1.12, 4),
+        ("ses_3", "Räume auf: alte Protokolle ☂", SessionState.IDLE, None, 5000),
+    ]
+    return tuple(
+        OpenCodeSession(
+            id=key, title=title, directory=PROJECT, project="nexus-tray", state=state, cost=cost,
+            updated_at=now - ago,
+        )
+        for key, title, state, cost, ago in rows
+    )  # fmt: skip
+
+
+def services(now: float) -> tuple[Service, ...]:
+    def one(name: str, kind: ServiceKind, since: float, **facts: Any) -> Service:
+        return Service(
+            name=name, kind=kind, desired=Desired.RUNNING, state=ServiceState.RUNNING,
+            since_at=now - since, facts=Facts(**facts),
+        )  # fmt: skip
+
+    return (
+        one("opencode", ServiceKind.OPENCODE, 11_520, pid=20114, version="1.18.33",
+            directory=PROJECT, memory_bytes=334_000_000, latency_ms=2.4),
+        one("gateway", ServiceKind.GATEWAY, 11_522, address="http://127.0.0.1:41873"),
+        one("quick", ServiceKind.TUNNEL, 11_500, pid=20120, version="2026.8.2", address=ADDRESS,
+            transport="quic", connections=4, locations=("fra08", "ams13"),
+            memory_bytes=38_000_000, latency_ms=31.0),
+    )  # fmt: skip
+
+
+def well(house: House[Any], now: float, **changes: Any) -> Snapshot:
+    """All is well, and somebody works."""
+    texts = {
+        Hop.DEVICE: "last request 4 s ago",
+        Hop.EDGE: "4 connections over QUIC (fra08, ams13)",
+        Hop.CLOUDFLARED: "running, 2026.8.2",
+        Hop.GATEWAY: "running",
+        Hop.OPENCODE: "running, 1.18.33",
+    }
+    given: dict[str, Any] = {
+        "taken_at": now,
+        "state": HopState.UP,
+        "headline": f"Reachable at {ADDRESS}",
+        "address": ADDRESS,
+        "reason": None,
+        "path": tuple(PathHop(hop=h, state=HopState.UP, text=t) for h, t in texts.items()),
+        "services": services(now),
+        "activity": Activity(sessions=sessions(now)),
+        **changes,
+    }
+    return house.say(**given)
+
+
+def broken(house: House[Any], now: float) -> Snapshot:
+    """The way to Cloudflare is blocked; the next try is near."""
+    snapshot = well(house, now)
+    opencode, gateway, quick = snapshot.services
+    quick = msgspec.structs.replace(
+        quick, state=ServiceState.BACKOFF, reason=BLOCKED, next_try_at=now + 18,
+        facts=Facts(version="2026.8.2"), since_at=now - 40, restarts=6,
+    )  # fmt: skip
+    hops = list(snapshot.path)
+    hops[0] = PathHop(hop=Hop.DEVICE, state=HopState.UNKNOWN, text="no visit yet")
+    hops[1] = PathHop(hop=Hop.EDGE, state=HopState.DOWN, text=BLOCKED.what, reason=BLOCKED)
+    hops[2] = PathHop(hop=Hop.CLOUDFLARED, state=HopState.DOWN, text="waiting to try again")
+    return house.say(
+        state=HopState.DOWN, headline=BLOCKED.what, reason=BLOCKED, address=None,
+        path=tuple(hops), services=(opencode, gateway, quick),
+    )  # fmt: skip
+
+
+def note_some(house: House[Any]) -> None:
+    """What happened lately."""
+    house.journal.note("OpenCode starts", "opencode")
+    house.journal.note("OpenCode is ready", "opencode")
+    house.journal.note("Tunnel “quick” starts", "quick")
+    house.journal.note(f"Tunnel “quick” cannot run: {BLOCKED.what}", "quick", BLOCKED)
+    house.journal.note(f"Tunnel “quick” is ready at {ADDRESS}", "quick")
