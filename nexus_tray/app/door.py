@@ -14,17 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nexus_tray.commands import AnyCommand, Outcome
-from nexus_tray.gateway import static
 from nexus_tray.gateway.bounds import Bounds
-from nexus_tray.gateway.bridge import Bridge
+from nexus_tray.gateway.events.bridge import Bridge
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.gateway.manifest import ManifestCopy
-from nexus_tray.gateway.passwords import Passwords
-from nexus_tray.gateway.reference_clock import ReferenceClock, since_boot
 from nexus_tray.gateway.server import Gateway
-from nexus_tray.gateway.sessions import Sessions
-from nexus_tray.gateway.shaping import Shaping
-from nexus_tray.gateway.site import GatewaySite, World
+from nexus_tray.gateway.shaping.manifest import ManifestCopy
+from nexus_tray.gateway.shaping.shaping import Shaping
+from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.reference_clock import ReferenceClock, since_boot
+from nexus_tray.gateway.signin.sessions import Sessions
+from nexus_tray.gateway.site import static
+from nexus_tray.gateway.site.site import GatewaySite, World
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.store.accounts import Accounts

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nexus_tray.gateway import fields
-from nexus_tray.gateway.heads import Refused, RequestHead
 from nexus_tray.gateway.http import Door, DoorKind, Headers, Visitor
 from nexus_tray.gateway.peers import is_foreign
+from nexus_tray.gateway.relay import fields
+from nexus_tray.gateway.relay.heads import Refused, RequestHead
 from nexus_tray.model import Hop, Problem, Reason
 
 TAG = b"cf-warp-tag-gw"

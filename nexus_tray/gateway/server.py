@@ -17,8 +17,8 @@ from typing import TypeVar
 from nexus_tray.gateway import doors
 from nexus_tray.gateway.bounds import Bounds, Counters
 from nexus_tray.gateway.http import Door, DoorKind, Shape, Site, Upstream
-from nexus_tray.gateway.relay import Relay
-from nexus_tray.gateway.visitor import VisitorConnection
+from nexus_tray.gateway.relay.relay import Relay
+from nexus_tray.gateway.relay.visitor import VisitorConnection
 
 log = logging.getLogger(__name__)
 

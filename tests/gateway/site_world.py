@@ -9,9 +9,9 @@ import msgspec
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.http import Request, Response, Visitor
-from nexus_tray.gateway.passwords import Passwords
-from nexus_tray.gateway.site import GatewaySite, World
-from nexus_tray.gateway.static import load
+from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.site.site import GatewaySite, World
+from nexus_tray.gateway.site.static import load
 from nexus_tray.model import (
     Activity,
     Desired,

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection, events
 from wsproto.extensions import PerMessageDeflate
 
-from nexus_tray.gateway import bridge_socket
-from nexus_tray.gateway.bridge import PATH, SOCKETS_PER_PRINCIPAL, Bridge
+from nexus_tray.gateway.events import bridge_socket
+from nexus_tray.gateway.events.bridge import PATH, SOCKETS_PER_PRINCIPAL, Bridge
+from nexus_tray.gateway.events.streams import Limits as AllLimits
 from nexus_tray.gateway.http import Door, DoorKind, Principal, Request, Response, Visitor
-from nexus_tray.gateway.streams import Limits as AllLimits
 from tests.gateway.event_source import EventServer, serving, until
 
 Limits = partial(AllLimits, settle_seconds=0)  # the test's server listens when it greets

@@ -19,13 +19,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from nexus_tray.gateway import static
-from nexus_tray.gateway.bridge import Bridge
+from nexus_tray.gateway.events.bridge import Bridge
+from nexus_tray.gateway.events.streams import SETTLE_SECONDS, Limits
 from nexus_tray.gateway.http import PREFIX, Principal, Request, Response, Upstream
-from nexus_tray.gateway.manifest import ManifestCopy
 from nexus_tray.gateway.server import Gateway
-from nexus_tray.gateway.shaping import Shaping
-from nexus_tray.gateway.streams import SETTLE_SECONDS, Limits
+from nexus_tray.gateway.shaping.manifest import ManifestCopy
+from nexus_tray.gateway.shaping.shaping import Shaping
+from nexus_tray.gateway.site import static
 from tests.gateway.doubles import HOST, SECRET, Handler, SmallSite
 from tests.gateway.edge import Edge
 from tests.opencode_lab.harness import Home, Keeper, Talk, until

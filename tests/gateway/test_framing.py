@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway import bodies, framing, heads, rules
-from nexus_tray.gateway.framing import END, Reader
-from nexus_tray.gateway.heads import Refused, RequestHead, ResponseHead
+from nexus_tray.gateway.relay import bodies, framing, heads, rules
+from nexus_tray.gateway.relay.framing import END, Reader
+from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead
 
 Event = RequestHead | ResponseHead | bytes | framing.End
 

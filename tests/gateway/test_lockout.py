@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway.lockout import (
+from nexus_tray.gateway.signin.lockout import (
     FREE_FAILURES,
     LONGEST_LOCK,
     MOST_ADDRESSES,

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from nexus_tray.gateway.http import Door, DoorKind, Request, Response, Visitor
-from nexus_tray.gateway.manifest import MAX_BYTES, PATHS, ManifestCopy, known
+from nexus_tray.gateway.shaping.manifest import MAX_BYTES, PATHS, ManifestCopy, known
 from tests.gateway.event_source import serving
 
 VISITOR = Visitor(Door(DoorKind.TUNNEL, "quick", True), "192.0.2.1", "x.test", "https://x.test")

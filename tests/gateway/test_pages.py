@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_tray.core.links import session_link
-from nexus_tray.gateway import home, pages
-from nexus_tray.gateway.home import NOTES, View, age, money
+from nexus_tray.gateway.site import home, pages
+from nexus_tray.gateway.site.home import NOTES, View, age, money
 from nexus_tray.model import (
     Activity,
     Hop,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway.passwords import QUEUE, Crowded, Passwords, judge, normal, strength
+from nexus_tray.gateway.signin.passwords import QUEUE, Crowded, Passwords, judge, normal, strength
 from nexus_tray.model import Problem
 
 GOOD = [

@@ -2,10 +2,10 @@
 
 import pytest
 
-from nexus_tray.gateway import fields, rules
-from nexus_tray.gateway.bodies import ChunkedBody, LengthBody, UntilCloseBody
-from nexus_tray.gateway.heads import Refused, RequestHead, ResponseHead
 from nexus_tray.gateway.http import Door, DoorKind, Headers, Request, Visitor
+from nexus_tray.gateway.relay import fields, rules
+from nexus_tray.gateway.relay.bodies import ChunkedBody, LengthBody, UntilCloseBody
+from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead
 
 VISITOR = Visitor(Door(DoorKind.TUNNEL, "quick"), "203.0.113.9", "a.example", "https://a.example")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.gateway.http import Principal, Visitor
-from nexus_tray.gateway.sessions import CACHED_SECONDS, browser_name
+from nexus_tray.gateway.signin.sessions import CACHED_SECONDS, browser_name
 from nexus_tray.store.accounts import (
     ABSOLUTE_SECONDS,
     IDLE_SECONDS,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway.compression import KeptBodies, accepts_gzip
-from nexus_tray.gateway.csp import amended
 from nexus_tray.gateway.http import Door, DoorKind, Headers, Request, Upstream, Visitor
-from nexus_tray.gateway.shaping import IMMUTABLE, SCRIPT_TAG, Injection, Shaping
+from nexus_tray.gateway.shaping.compression import KeptBodies, accepts_gzip
+from nexus_tray.gateway.shaping.csp import amended
+from nexus_tray.gateway.shaping.shaping import IMMUTABLE, SCRIPT_TAG, Injection, Shaping
 
 QUICK = Visitor(Door(DoorKind.TUNNEL, "quick", True), "192.0.2.1", "x.test", "https://x.test")
 NAMED = Visitor(Door(DoorKind.TUNNEL, "named"), "192.0.2.1", "x.test", "https://x.test")

@@ -9,8 +9,8 @@ import pytest
 
 from nexus_tray.commands import AnswerPermission, AnswerQuestion, Outcome
 from nexus_tray.gateway.http import Request, Response
-from nexus_tray.gateway.passwords import Passwords
-from nexus_tray.gateway.site import ROUTES
+from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.site.site import ROUTES
 from nexus_tray.model import Activity, Hop, Reason
 
 from .site_world import (

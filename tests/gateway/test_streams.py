@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_tray.gateway.events.ring import ENTRY_OVERHEAD, Ring, Splitter, TooLongError, subject
+from nexus_tray.gateway.events.source import Refused
+from nexus_tray.gateway.events.streams import Hub, Subscription, allowed, passable
+from nexus_tray.gateway.events.streams import Limits as AllLimits
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.gateway.ring import ENTRY_OVERHEAD, Ring, Splitter, TooLongError, subject
-from nexus_tray.gateway.source import Refused
-from nexus_tray.gateway.streams import Hub, Subscription, allowed, passable
-from nexus_tray.gateway.streams import Limits as AllLimits
 from tests.gateway.event_source import EventServer, serving, until
 
 BIG = 1 << 30

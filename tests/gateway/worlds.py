@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_tray.gateway.http import Door, DoorKind, Headers, Request, Visitor
-from nexus_tray.gateway.passwords import Passwords
-from nexus_tray.gateway.reference_clock import ReferenceClock
-from nexus_tray.gateway.sessions import Sessions
+from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.reference_clock import ReferenceClock
+from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import Database, open_database

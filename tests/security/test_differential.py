@@ -20,9 +20,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway import bodies, fields, heads, rules
-from nexus_tray.gateway.framing import Reader
-from nexus_tray.gateway.heads import Refused, RequestHead, ResponseHead
+from nexus_tray.gateway.relay import bodies, fields, heads, rules
+from nexus_tray.gateway.relay.framing import Reader
+from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead
 from tests.security.smuggling_corpus import CASES, post
 
 

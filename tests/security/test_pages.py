@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nexus_tray.gateway import answers
 from nexus_tray.gateway.http import Request, Response
-from nexus_tray.gateway.site import ROUTES
+from nexus_tray.gateway.relay import answers
+from nexus_tray.gateway.site.site import ROUTES
 from tests.gateway.site_world import SiteWorld, open_site, page, post, sign_in_form
 from tests.gateway.worlds import local_visitor, request
 

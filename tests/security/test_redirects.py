@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway.forms import local_path, with_next
+from nexus_tray.gateway.site.forms import local_path, with_next
 from tests.gateway.site_world import SiteWorld, field_of, open_site, page, sign_in_form
 from tests.gateway.worlds import local_visitor
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.core.driver import Exited
-from nexus_tray.gateway import fields, peers
+from nexus_tray.gateway import peers
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.http import Principal, Request, Response
+from nexus_tray.gateway.relay import fields
 from tests.gateway.doubles import HOST, SmallSite, eventually, house, tunnel_request
 from tests.opencode_lab.harness import Home, Keeper
 from tests.opencode_lab.standin import executable

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.gateway.http import Request, Response
-from nexus_tray.gateway.passwords import Passwords
-from nexus_tray.gateway.signing_in import FLOOR_SECONDS
+from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.signing_in import FLOOR_SECONDS
 from tests.gateway.site_world import SiteWorld, field_of, open_site, page, post, sign_in_form
 from tests.gateway.worlds import HOST, cookie_of, local_visitor, request, visitor
 
@@ -48,7 +48,7 @@ def no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(seconds: float) -> None:
         assert seconds >= 0
 
-    monkeypatch.setattr("nexus_tray.gateway.signing_in.asyncio.sleep", at_once)
+    monkeypatch.setattr("nexus_tray.gateway.signin.signing_in.asyncio.sleep", at_once)
 
 
 def address(number: int) -> str:

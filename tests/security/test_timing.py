@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.gateway.http import Response
-from nexus_tray.gateway.passwords import Passwords
+from nexus_tray.gateway.signin.passwords import Passwords
 from tests.gateway.site_world import SiteWorld, open_site, sign_in_form
 from tests.gateway.worlds import visitor
 
@@ -21,7 +21,7 @@ from tests.gateway.worlds import visitor
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SiteWorld]:
     # the first lock outlasts the test; which one it is makes no difference to the answer
-    monkeypatch.setattr("nexus_tray.gateway.lockout.FIRST_LOCK", 600.0)
+    monkeypatch.setattr("nexus_tray.gateway.signin.lockout.FIRST_LOCK", 600.0)
     world = open_site(tmp_path, Passwords())
     yield world
     world.close()

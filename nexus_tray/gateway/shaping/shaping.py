@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from nexus_tray.gateway.compression import Gzip, Keeping, Kept, KeptBodies, accepts_gzip
-from nexus_tray.gateway.csp import amended
 from nexus_tray.gateway.http import Headers, Request, Shaper, Upstream
+from nexus_tray.gateway.shaping.compression import Gzip, Keeping, Kept, KeptBodies, accepts_gzip
+from nexus_tray.gateway.shaping.csp import amended
 
 SCRIPT = "/_nexus/bridge.js"
 """Where the site serves ui/gateway/bridge.js."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from nexus_tray.gateway.events.source import Refused, fetch
 from nexus_tray.gateway.http import Request, Response, Upstream
-from nexus_tray.gateway.source import Refused, fetch
 
 PATHS = ("/site.webmanifest", "/web-app-manifest-192x192.png", "/web-app-manifest-512x512.png")
 """As OpenCode 1.18.33 names them (measured)."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.gateway.upstream import UpstreamConnection
+from nexus_tray.gateway.relay.upstream import UpstreamConnection
 
 log = logging.getLogger(__name__)
 

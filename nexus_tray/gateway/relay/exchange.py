@@ -7,13 +7,13 @@ May import `gateway.*` below the relay. Runs on the gateway's event loop.
 
 from typing import Protocol
 
-from nexus_tray.gateway import fields, heads
-from nexus_tray.gateway.answers import phrase
-from nexus_tray.gateway.bodies import LAST_CHUNK, chunk
-from nexus_tray.gateway.heads import ResponseHead
 from nexus_tray.gateway.http import Headers, Principal, Request, Shape, Shaper
-from nexus_tray.gateway.pool import UpstreamPool
-from nexus_tray.gateway.upstream import UpstreamConnection
+from nexus_tray.gateway.relay import fields, heads
+from nexus_tray.gateway.relay.answers import phrase
+from nexus_tray.gateway.relay.bodies import LAST_CHUNK, chunk
+from nexus_tray.gateway.relay.heads import ResponseHead
+from nexus_tray.gateway.relay.pool import UpstreamPool
+from nexus_tray.gateway.relay.upstream import UpstreamConnection
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 

@@ -32,9 +32,9 @@ from wsproto import WSConnection, events
 from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from nexus_tray.gateway.events.source import Refused
+from nexus_tray.gateway.events.streams import Hub, Subscription
 from nexus_tray.gateway.http import Channel, Principal
-from nexus_tray.gateway.source import Refused
-from nexus_tray.gateway.streams import Hub, Subscription
 
 BEAT_SECONDS = 10.0
 SILENCE_SECONDS = 45.0

@@ -12,15 +12,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from nexus_tray.gateway import answers, fields, rules
-from nexus_tray.gateway.channel import SocketChannel
 from nexus_tray.gateway.doors import Entrance
-from nexus_tray.gateway.exchange import Exchange
-from nexus_tray.gateway.framing import End, Reader
-from nexus_tray.gateway.heads import Refused, RequestHead, parse_request
 from nexus_tray.gateway.http import PREFIX, Channel, Principal, Request, Response
-from nexus_tray.gateway.relay import Relay
-from nexus_tray.gateway.wire import State, Wire
+from nexus_tray.gateway.relay import answers, fields, rules
+from nexus_tray.gateway.relay.channel import SocketChannel
+from nexus_tray.gateway.relay.exchange import Exchange
+from nexus_tray.gateway.relay.framing import End, Reader
+from nexus_tray.gateway.relay.heads import Refused, RequestHead, parse_request
+from nexus_tray.gateway.relay.relay import Relay
+from nexus_tray.gateway.relay.wire import State, Wire
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from nexus_tray.gateway.events.ring import Ring, Splitter, TooLongError
+from nexus_tray.gateway.events.source import Refused, Source, open_source
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.gateway.ring import Ring, Splitter, TooLongError
-from nexus_tray.gateway.source import Refused, Source, open_source
 
 KEEP_SECONDS = 20 * 60.0
 """How long a stream goes on without a reader: a phone that slept this long misses nothing."""

@@ -8,12 +8,12 @@ import asyncio
 import logging
 from typing import Protocol, cast
 
-from nexus_tray.gateway import fields, rules
-from nexus_tray.gateway.bodies import Body
 from nexus_tray.gateway.bounds import Bounds
-from nexus_tray.gateway.framing import END, Reader
-from nexus_tray.gateway.heads import Refused, ResponseHead, parse_response
 from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.relay import fields, rules
+from nexus_tray.gateway.relay.bodies import Body
+from nexus_tray.gateway.relay.framing import END, Reader
+from nexus_tray.gateway.relay.heads import Refused, ResponseHead, parse_response
 
 log = logging.getLogger(__name__)
 

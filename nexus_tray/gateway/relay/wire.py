@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import cast
 
-from nexus_tray.gateway.framing import Reader
-from nexus_tray.gateway.heads import HEAD_LIMIT, RequestHead
 from nexus_tray.gateway.http import Principal
-from nexus_tray.gateway.relay import Relay
+from nexus_tray.gateway.relay.framing import Reader
+from nexus_tray.gateway.relay.heads import HEAD_LIMIT, RequestHead
+from nexus_tray.gateway.relay.relay import Relay
 
 
 class State(Enum):

@@ -7,8 +7,8 @@ Runs on the gateway's event loop.
 import html
 from http import HTTPStatus
 
-from nexus_tray.gateway import heads
 from nexus_tray.gateway.http import Request, Response
+from nexus_tray.gateway.relay import heads
 
 POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "

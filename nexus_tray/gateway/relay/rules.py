@@ -11,10 +11,10 @@ upstream, and its connection is closed, for nobody knows where the next request 
 import re
 from urllib.parse import unquote_to_bytes
 
-from nexus_tray.gateway import fields
-from nexus_tray.gateway.bodies import Body, ChunkedBody, LengthBody, UntilCloseBody
-from nexus_tray.gateway.heads import Refused, RequestHead, ResponseHead
 from nexus_tray.gateway.http import Request
+from nexus_tray.gateway.relay import fields
+from nexus_tray.gateway.relay.bodies import Body, ChunkedBody, LengthBody, UntilCloseBody
+from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead
 
 METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))

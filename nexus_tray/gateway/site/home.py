@@ -9,7 +9,7 @@ model and `gateway.pages`. Runs on the gateway's event loop.
 from dataclasses import dataclass
 
 from nexus_tray.core.links import session_link
-from nexus_tray.gateway.pages import frame, text
+from nexus_tray.gateway.site.pages import frame, text
 from nexus_tray.model import (
     Activity,
     Hop,

@@ -12,9 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from nexus_tray.commands import AnyCommand, Outcome
-from nexus_tray.gateway import home, pages, static
-from nexus_tray.gateway.answering import NotAnswered, command_for
-from nexus_tray.gateway.forms import (
+from nexus_tray.gateway.http import PREFIX, Channel, DoorKind, Principal, Request, Response
+from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.sessions import Sessions, browser_name
+from nexus_tray.gateway.signin.signing_in import ComeBack, SignedIn, SignIn, T
+from nexus_tray.gateway.site import home, pages, static
+from nexus_tray.gateway.site.answering import NotAnswered, command_for
+from nexus_tray.gateway.site.forms import (
     HOME,
     form,
     local_path,
@@ -23,12 +27,8 @@ from nexus_tray.gateway.forms import (
     wants_page,
     with_next,
 )
-from nexus_tray.gateway.http import PREFIX, Channel, DoorKind, Principal, Request, Response
-from nexus_tray.gateway.passwords import Passwords
-from nexus_tray.gateway.replies import HTML, only, post_refused, refusal, see
-from nexus_tray.gateway.sessions import Sessions, browser_name
-from nexus_tray.gateway.signing_in import ComeBack, SignedIn, SignIn, T
-from nexus_tray.gateway.static import StaticFile
+from nexus_tray.gateway.site.replies import HTML, only, post_refused, refusal, see
+from nexus_tray.gateway.site.static import StaticFile
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit, AuditEvent

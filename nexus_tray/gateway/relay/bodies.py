@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from nexus_tray.gateway.heads import Refused, is_field
+from nexus_tray.gateway.relay.heads import Refused, is_field
 
 TRAILER_LIMIT = 8_192
 """Bytes of a trailer section."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from nexus_tray.gateway.bounds import Bounds, Counters, Tally
 from nexus_tray.gateway.http import Principal, Shape, Site
-from nexus_tray.gateway.pool import UpstreamPool
+from nexus_tray.gateway.relay.pool import UpstreamPool
 
 log = logging.getLogger(__name__)
 

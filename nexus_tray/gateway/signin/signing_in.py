@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from nexus_tray.gateway.http import Principal, Visitor
-from nexus_tray.gateway.lockout import Gate, Lockout
-from nexus_tray.gateway.passwords import Passwords
-from nexus_tray.gateway.sessions import Sessions
+from nexus_tray.gateway.signin.lockout import Gate, Lockout
+from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.store.accounts import Accounts, Password
 from nexus_tray.store.audit import Audit, AuditEvent

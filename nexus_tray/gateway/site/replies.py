@@ -5,8 +5,8 @@ Pure. Imports `gateway.http` and `gateway.forms`. Runs on the gateway's event lo
 
 import json
 
-from nexus_tray.gateway.forms import is_form, same_origin
 from nexus_tray.gateway.http import Request, Response
+from nexus_tray.gateway.site.forms import is_form, same_origin
 
 HTML = "text/html; charset=utf-8"
 

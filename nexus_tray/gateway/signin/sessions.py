@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus_tray.gateway.http import DoorKind, Principal, Request, Visitor
-from nexus_tray.gateway.reference_clock import ReferenceClock
+from nexus_tray.gateway.signin.reference_clock import ReferenceClock
 from nexus_tray.model import Problem
 from nexus_tray.store.accounts import ABSOLUTE_SECONDS, Accounts, SessionRow, fingerprint
 from nexus_tray.store.audit import Audit

@@ -7,7 +7,7 @@ the present activity, so a form can name neither a choice nor a question that is
 from collections.abc import Mapping
 
 from nexus_tray.commands import AnswerPermission, AnswerQuestion
-from nexus_tray.gateway.forms import one
+from nexus_tray.gateway.site.forms import one
 from nexus_tray.model import Activity, Question, QuestionKind, QuestionPart
 
 LONGEST_ANSWER = 2000

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from nexus_tray.gateway.bodies import Body
-from nexus_tray.gateway.heads import HEAD_LIMIT, Refused, RequestHead, ResponseHead
+from nexus_tray.gateway.relay.bodies import Body
+from nexus_tray.gateway.relay.heads import HEAD_LIMIT, Refused, RequestHead, ResponseHead
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from wsproto import ConnectionType, WSConnection, events
 from wsproto.utilities import RemoteProtocolError
 
-from nexus_tray.gateway.bridge_socket import Socket
+from nexus_tray.gateway.events.bridge_socket import Socket
+from nexus_tray.gateway.events.streams import DEFAULT_LIMITS, Hub, Limits
 from nexus_tray.gateway.http import Channel, Principal, Request, Response, Upstream
-from nexus_tray.gateway.streams import DEFAULT_LIMITS, Hub, Limits
 
 PATH = "/_nexus/events"
 SOCKETS_PER_PRINCIPAL = 16

@@ -4,8 +4,8 @@ Pure. May import `gateway.http` and `gateway.heads`. Runs on the gateway's event
 Names are always lower case here, and values bytes as they came.
 """
 
-from nexus_tray.gateway.heads import RequestHead
 from nexus_tray.gateway.http import Headers, Request
+from nexus_tray.gateway.relay.heads import RequestHead
 
 OUR_COOKIES = frozenset((b"__host-nexus", b"nexus_local"))
 """In lower case: a cookie that resembles ours is no business of OpenCode's either."""

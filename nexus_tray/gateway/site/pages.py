@@ -8,7 +8,7 @@ here needs a script to work. Runs on the gateway's event loop. The home page is
 
 import html
 
-from nexus_tray.gateway.forms import with_next
+from nexus_tray.gateway.site.forms import with_next
 from nexus_tray.inert import inert
 from nexus_tray.model import Reason
 

@@ -1,0 +1,1 @@
+"""Event streams over one WebSocket, where the way in holds them back."""

@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: HTTP/1 read strictly, judged, written anew, both ways."""

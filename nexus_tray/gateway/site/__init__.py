@@ -1,0 +1,1 @@
+"""Our own pages under `/_nexus/`, and the answer to strangers."""
