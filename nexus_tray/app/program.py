@@ -1,7 +1,7 @@
 """The whole program: made, run, and ended in order.
 
 Owns who is who. `run_program` is what stands below the guard; it returns the guard's exit
-codes. The main thread waits; everything else has threads of its own.
+codes. The main thread waits, or is the tray icon's; everything else has threads of its own.
 
 The order of the end: no new commands, services (tunnels, gateway, OpenCode), the journal's
 readers, local API, logs flushed, runtime files, lock. It is bounded: a second signal makes
@@ -22,7 +22,7 @@ from pathlib import Path
 from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
-from nexus_tray.app import log_handler
+from nexus_tray.app import face, log_handler
 from nexus_tray.app.at_login import at_login
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
@@ -156,9 +156,14 @@ class Program:
         self._watch.set_upstream(upstream)
 
 
+HINT = "How it stands: nexus-tray status. To end it: Ctrl-C here, or nexus-tray quit."
+"""For whoever looks at the terminal of `run`, on which nothing else would stand."""
+
+
 def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     """Run until asked to end; an exit code of `system.guard`."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    headless = face.is_headless(os.environ, asked=headless)
     starter = at_login(os.environ, directory, headless=headless)
     try:
         program = Program(paths, directory, starter)
@@ -173,6 +178,9 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     _repair(starter)
     try:
         program.start()
+        sys.stderr.write(f"Nexus Tray {__version__} runs. {HINT}\n")
+        if not headless:
+            face.show(program.backend, os.environ, directory, program.wait)
         program.wait()
     finally:
         in_time = program.close()

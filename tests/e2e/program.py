@@ -50,6 +50,7 @@ class Program:
         self.paths: Paths = find(self.environment)
         self.output = home / "output.txt"
         self.popen: subprocess.Popen[bytes] | None = None
+        self.options = ["--headless"]
         (home / "user").mkdir(parents=True, exist_ok=True)
 
     def configure(self, settings: Mapping[str, Any]) -> None:
@@ -62,7 +63,7 @@ class Program:
         """Start it and wait until its local API answers."""
         with self.output.open("ab") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "nexus_tray", "run", "--headless"],
+                [sys.executable, "-m", "nexus_tray", "run", *self.options],
                 cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
