@@ -25,6 +25,8 @@ def logs(backend: Backend, options: Namespace, console: Console) -> Exit:
     query = query_of(options, console.now())
     page = backend.logs(query)
     _print(page.lines, console)
+    if not (page.lines or options.follow or console.json):
+        console.err.write("No stored line matches.\n")
     while options.follow:
         query = msgspec.structs.replace(query, after=page.last_id, limit=500)
         page = backend.logs(query, FOLLOW_SECONDS)

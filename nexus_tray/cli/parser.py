@@ -4,11 +4,13 @@ Owns the texts of --help. Pure; imports its own room only.
 """
 
 import argparse
+import re
 from typing import Any
 
 from nexus_tray import __version__
 from nexus_tray.cli import actions, log_view
 from nexus_tray.cli.console import EXIT_HELP
+from nexus_tray.inert import inert
 from nexus_tray.model import Level
 
 DESCRIPTION = "Keeps OpenCode running and makes it safely reachable through a Cloudflare tunnel."
@@ -89,9 +91,9 @@ def _add_logs(nouns: Any) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    number = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
     if not 1 <= number <= 10_000:
-        raise argparse.ArgumentTypeError("from 1 to 10000")
+        raise argparse.ArgumentTypeError(f"a number from 1 to 10000, not “{inert(text)}”")
     return number
 
 

@@ -332,7 +332,9 @@ class Supervisor:
         service = self._service(charge)
         text = words.change_note(before, service, self._clock.wall())
         if text:
-            self._journal.note(text, service.name, service.reason)
+            # The reason kept while starting or stopping is the trouble before: told already.
+            past = service.state in (ServiceState.STARTING, ServiceState.STOPPING)
+            self._journal.note(text, service.name, None if past else service.reason)
 
     def _service(self, charge: _Charge) -> Service:
         return words.service_of(

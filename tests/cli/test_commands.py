@@ -285,6 +285,12 @@ def test_log_filters_reach_the_store(desk: Desk, house: House[Any]) -> None:
     assert desk("logs", "--since", "yesterday").code == 1
 
 
+def test_nothing_found_is_said_to_people_and_not_to_programs(desk: Desk) -> None:
+    assert desk("logs", "--source", "nobody").err == "No stored line matches.\n"
+    as_json = desk("logs", "--source", "nobody", "--json")
+    assert (as_json.code, as_json.out, as_json.err) == (0, "", "")
+
+
 def test_following_shows_new_lines_and_ends_with_the_program(
     paths: Paths, house: House[Any]
 ) -> None:
@@ -340,3 +346,10 @@ def test_wrong_usage_is_two(paths: Paths, argv: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         Desk(paths)(*argv)
     assert ended.value.code == 2
+
+
+def test_a_wrong_number_is_told_in_words(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Desk(paths)("logs", "-n", "x\x1b[31m")
+    said = capsys.readouterr().err
+    assert "a number from 1 to 10000, not “x\\x1b[31m”" in said

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nexus_tray.core.driver import Cause, Exited, Failure, Observed, Probed, Report, Tick
+from nexus_tray.core.driver import Cause, Exited, Failure, Observed, Probed, Report, Restart, Tick
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.supervisor import Clock, Entry, Supervisor
 from nexus_tray.model import (
@@ -194,6 +194,20 @@ def test_a_crash_is_told_and_the_next_try_shown(world: World) -> None:
     world.until_state(opencode=S.RUNNING)
     assert world.service("opencode").facts.pid == 1002
     assert any("OpenCode ended: It broke." in note for note in world.notes())
+
+
+def test_a_start_is_not_told_with_the_trouble_before(world: World) -> None:
+    all_running(world)
+    world.drivers["opencode"].end(1, Failure(Cause.CRASH, WHY))
+    world.until_state(opencode=S.BACKOFF)
+    world.until_state(opencode=S.RUNNING)
+    world.supervisor.post("opencode", Restart())
+    world.until(lambda: world.service("opencode").facts.pid == 1003)
+    events = world.journal.since(Cursor(boot_id="boot", id=0), 0).events
+    told = {event.note: event.reason for event in events if event.service == "opencode"}
+    assert told["OpenCode starts"] is None
+    assert told["OpenCode is being stopped"] is None
+    assert told["OpenCode ended: It broke. Next try in 1 s."] == WHY
 
 
 def test_a_crash_loop_gives_up_once(world: World) -> None:
