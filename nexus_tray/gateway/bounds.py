@@ -1,6 +1,6 @@
 """The relay's limits and what it counts. Values; no clock, no I/O, imports nothing of ours."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Bounds:
 
 @dataclass(frozen=True)
 class DoorCounters:
-    """One way in: requests admitted, and when the last one came (Unix epoch; None: never)."""
+    """One way in: requests admitted, and when the last one of a signed-in session came (Unix
+    epoch; None: never). Whoever else knocks, our own checks too, is nobody's device."""
 
     requests: int = 0
     last_at: float | None = None
@@ -69,10 +70,14 @@ class Tally:
         """One request was refused."""
         self.refused[status] = self.refused.get(status, 0) + 1
 
-    def admit(self, door: str, at: float) -> None:
+    def admit(self, door: str) -> None:
         """One request passed its door."""
         before = self.doors.get(door, DoorCounters())
-        self.doors[door] = DoorCounters(before.requests + 1, at)
+        self.doors[door] = replace(before, requests=before.requests + 1)
+
+    def recognise(self, door: str, at: float) -> None:
+        """It carried a session."""
+        self.doors[door] = replace(self.doors.get(door, DoorCounters()), last_at=at)
 
     def counters(self, connections: int, streams: int) -> Counters:
         """The figures now, frozen."""

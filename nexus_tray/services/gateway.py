@@ -36,7 +36,7 @@ class GatewayDriver:
 
     `make` answers the gateway, always the same, before each start; it raises Problem when
     it must not open (sign-in cannot be read): then it stays shut, and says why. `on_visit`
-    hears when the last request came through a tunnel (epoch seconds), with each probe.
+    hears when the last signed-in request came through a tunnel (epoch seconds), with each probe.
     """
 
     def __init__(self, make: Callable[[], Gateway], on_visit: Callable[[float], None]) -> None:

@@ -906,7 +906,15 @@ def test_counters_count(home: House) -> None:
     assert (counters.requests, counters.forwarded, counters.failed) == (2, 1, 0)
     assert counters.refused == {401: 1}
     assert counters.doors["quick"].requests == 2
+    assert counters.doors["quick"].last_at is not None
     assert counters.received > len(request)
+
+
+def test_a_stranger_is_nobodys_device(home: House) -> None:
+    home.ask(tunnel_request(cookie=None))
+    home.ask(tunnel_request(target="/_nexus/channel-check", cookie=None))
+    door = home.gateway.counters().doors["quick"]
+    assert (door.requests, door.last_at) == (2, None)
 
 
 def test_it_starts_and_stops_again_and_leaves_nothing(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class VisitorConnection(Wire):
             raise Refused(403, "This door is for its owner's own programs on this machine.")
         visitor = self._entrance.admit(head)
         self.door = visitor.door.name
-        self._relay.tally.admit(visitor.door.name, self._relay.wall())
+        self._relay.tally.admit(visitor.door.name)
         path, _, query = head.target.decode("ascii").partition("?")
         websocket = fields.asks_websocket(head)
         headers = fields.end_to_end(head.headers)
@@ -124,7 +124,7 @@ class VisitorConnection(Wire):
         rules.refuse_origin(request, ours=True)
         rules.refuse_embedding(request)
         site = self._relay.site
-        self.principal = site.authenticate(request)
+        self._recognise(request)
         if request.websocket:
             self._on_own_websocket(request)
             return
@@ -135,7 +135,7 @@ class VisitorConnection(Wire):
 
     def _on_forward(self, request: Request, length: int | None) -> None:
         relay = self._relay
-        self.principal = principal = relay.site.authenticate(request)
+        principal = self._recognise(request)
         if principal is None:
             relay.tally.refuse(401)
             self._answer(relay.site.stranger(request), keep=False)
@@ -160,6 +160,12 @@ class VisitorConnection(Wire):
             keep=self._keep,
         )
         self._exchange.start()
+
+    def _recognise(self, request: Request) -> Principal | None:
+        self.principal = principal = self._relay.site.authenticate(request)
+        if principal is not None:
+            self._relay.tally.recognise(request.visitor.door.name, self._relay.wall())
+        return principal
 
     def _welcome_body(self, length: int | None, limit: int) -> None:
         """Bound the body. The Expect is answered by us, now that we mean to read it (RFC 9110,
