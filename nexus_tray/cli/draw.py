@@ -80,6 +80,8 @@ def _service(service: Service, now: float, paint: Paint) -> str:
     parts = [f"for {span(now - service.since_at)}"]
     if service.next_try_at is not None:
         parts.append(f"next try in {span(service.next_try_at - now)}")
+    if service.state is ServiceState.FAILED:
+        parts.append(f"to try again: nexus-tray start {inert(service.name)}")
     if service.restarts:
         parts.append(f"restarted {service.restarts} {_times(service.restarts)}")
     if service.facts.version:

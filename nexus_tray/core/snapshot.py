@@ -33,6 +33,7 @@ HOP_STATE = {
     S.FAILED: HopState.DOWN,
 }
 
+TRANSPORTS = {"quic": "QUIC", "http2": "HTTP/2"}
 TITLES = {ServiceKind.OPENCODE: "OpenCode", ServiceKind.GATEWAY: "The gateway"}
 
 
@@ -135,7 +136,9 @@ def _edge(tunnel: Service | None) -> PathHop:
         return PathHop(hop=Hop.EDGE, state=HopState.DOWN, text=blamed.what, reason=blamed)
     if tunnel.state is S.RUNNING and facts.connections:
         places = f" ({', '.join(facts.locations)})" if facts.locations else ""
-        over = f" over {facts.transport.upper()}" if facts.transport else ""
+        over = (
+            f" over {TRANSPORTS.get(facts.transport, facts.transport)}" if facts.transport else ""
+        )
         plural = "" if facts.connections == 1 else "s"
         text = f"{facts.connections} connection{plural}{over}{places}"
         return PathHop(hop=Hop.EDGE, state=HopState.UP, text=text)

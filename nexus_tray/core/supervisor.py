@@ -231,7 +231,9 @@ class Supervisor:
             known.entry, known.leaving = entry, False
             if changed and known.machine.alive:
                 self._take(entry.name, RestartInput())
-            self._take(entry.name, Wish(entry.desired))
+            # A wish repeated would leave FAILED; that takes a person, or what may cure it.
+            elif changed or entry.desired is not known.machine.desired:
+                self._take(entry.name, Wish(entry.desired))
         self._dirty = True
 
     def _set_activity(self, activity: Activity | None) -> None:

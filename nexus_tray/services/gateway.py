@@ -44,6 +44,7 @@ class GatewayDriver:
         self._gateway: Gateway | None = None
         self._on_visit = on_visit
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # opening and closing, one after the other
         self._run = 0
         self._report: Report | None = None
 
@@ -73,6 +74,11 @@ class GatewayDriver:
         self.stop(run)
 
     def _open(self, run: int, report: Report) -> None:
+        with self._turn:
+            if run == self._run and self._report is not None:  # not told to end meanwhile
+                self._open_now(run, report)
+
+    def _open_now(self, run: int, report: Report) -> None:
         try:
             gateway = self._gateway = self._make()
             gateway.start()
@@ -103,11 +109,12 @@ class GatewayDriver:
         report(Probed(run, None if ready else DEAF))
 
     def _close(self, run: int, report: Report) -> None:
-        try:
-            if self._gateway is not None:
-                self._gateway.close(keep_ports=True)
-        except Exception:
-            log.exception("the gateway did not close in order")
+        with self._turn:
+            try:
+                if self._gateway is not None and run == self._run:
+                    self._gateway.close(keep_ports=True)
+            except Exception:
+                log.exception("the gateway did not close in order")
         report(Exited(run))
 
     def _tell_visits(self, gateway: Gateway) -> None:

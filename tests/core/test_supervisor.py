@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nexus_tray.core.driver import Cause, Exited, Failure, Observed, Probed, Report, Restart, Tick
+from nexus_tray.core.driver import (
+    Cause,
+    Exited,
+    Failure,
+    Observed,
+    Probed,
+    Report,
+    Restart,
+    Tick,
+    Wish,
+)
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.supervisor import Clock, Entry, Supervisor
 from nexus_tray.model import (
@@ -194,6 +204,24 @@ def test_a_crash_is_told_and_the_next_try_shown(world: World) -> None:
     world.until_state(opencode=S.RUNNING)
     assert world.service("opencode").facts.pid == 1002
     assert any("OpenCode ended: It broke." in note for note in world.notes())
+
+
+def test_what_was_given_up_is_tried_again_by_a_wish_or_a_change_of_its_own_only(
+    world: World,
+) -> None:
+    all_running(world)
+    driver = world.drivers["opencode"]
+    driver.end(1, Failure(Cause.FATAL, WHY))
+    world.until_state(opencode=S.FAILED)
+    world.supervisor.adopt(world.entries(gateway="another port"))
+    world.until(lambda: "start 2" in world.drivers["gateway"].calls)
+    assert world.service("opencode").state is S.FAILED
+    world.supervisor.post("opencode", Wish(Desired.RUNNING))
+    world.until_state(opencode=S.RUNNING)
+    driver.end(2, Failure(Cause.FATAL, WHY))
+    world.until_state(opencode=S.FAILED)
+    world.supervisor.adopt(world.entries(gateway="another port", opencode="another folder"))
+    world.until_state(opencode=S.RUNNING)
 
 
 def test_a_start_is_not_told_with_the_trouble_before(world: World) -> None:
