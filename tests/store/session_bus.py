@@ -108,8 +108,8 @@ def hanging_keyring(address: str) -> Iterator[None]:
 def _connected(address: str) -> Iterator[Callable[..., Any]]:
     """A connection to the bus; a function that asks the bus itself something."""
     # Only where SecretStorage is: not on macOS and Windows, where these tests are skipped.
-    from jeepney import DBusAddress, new_method_call  # type: ignore[import-untyped]
-    from jeepney.io.blocking import open_dbus_connection  # type: ignore[import-untyped]
+    from jeepney import DBusAddress, new_method_call
+    from jeepney.io.blocking import open_dbus_connection
 
     daemon = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
     with open_dbus_connection(address) as connection:
