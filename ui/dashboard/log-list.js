@@ -16,7 +16,7 @@ const SPARE = 12; // rows drawn beyond the edges
 export function LogList({ source, view, follow, onFollow, chosen, onChoose, onOpen, test }) {
   const box = useRef(null);
   const probe = useRef(null);
-  const state = useRef({ top: 0, scroll: 0, row: 20, height: 400, ours: -1 }).current;
+  const state = useRef({ top: 0, scroll: 0, row: 20, height: 400, ours: null, chosen: -1 }).current;
   const [, draw] = useState(0);
   const redraw = () => draw((n) => n + 1);
 
@@ -35,11 +35,9 @@ export function LogList({ source, view, follow, onFollow, chosen, onChoose, onOp
 
   const onScroll = () => {
     const now = box.current.scrollTop;
-    if (Math.abs(now - state.ours) < 1.5) {
-      state.ours = -1;
-      return;
-    }
-    state.ours = -1;
+    const ours = state.ours !== null && Math.abs(now - state.ours) < 1.5;
+    state.ours = null;
+    if (ours) return;
     const by = now - state.scroll;
     state.scroll = now;
     const end = tall() - state.height;
@@ -53,6 +51,10 @@ export function LogList({ source, view, follow, onFollow, chosen, onChoose, onOp
     redraw();
   };
 
+  const inSight = (index) => index >= 0 && (index + 1) * state.row > state.top
+    && index * state.row < state.top + state.height;
+  state.chosen = chosen && source.count ? source.indexOf(chosen) : -1;
+
   view.toIndex = (index) => place((index + 0.5) * state.row - state.height / 2);
   view.toEnd = () => place(most());
   view.shift = (rows) => place(state.top + rows * state.row);
@@ -64,9 +66,11 @@ export function LogList({ source, view, follow, onFollow, chosen, onChoose, onOp
 
   useLayoutEffect(() => {
     const measure = () => {
+      const seen = inSight(state.chosen);
       state.height = box.current.clientHeight;
       state.row = probe.current.getBoundingClientRect().height || 20;
       if (follow) view.toEnd();
+      else if (seen) view.reveal(state.chosen); // what is looked at stays when the box shrinks
       else redraw();
     };
     const watch = new ResizeObserver(measure);
@@ -77,7 +81,7 @@ export function LogList({ source, view, follow, onFollow, chosen, onChoose, onOp
 
   // After each drawing, so that the page is as tall as the place in it needs.
   useLayoutEffect(() => {
-    if (state.ours >= 0 && box.current.scrollTop !== state.ours) {
+    if (state.ours !== null && box.current.scrollTop !== state.ours) {
       box.current.scrollTop = state.ours;
       state.scroll = box.current.scrollTop;
     }

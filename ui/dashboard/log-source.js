@@ -18,7 +18,7 @@ const REST_MS = 150; // between two polls, so that a flood of lines is drawn in 
 class Source {
   constructor(filters, changed) {
     this.filters = filters;
-    this.changed = changed;
+    this.changed = (shift) => this.gone.signal.aborted || changed(shift);
     this.gone = new AbortController();
     this.last = 0;
     this.error = null;

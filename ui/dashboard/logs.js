@@ -21,6 +21,12 @@ const read = (search) => {
   return { source: "", level: "debug", words: "", pattern: "", span: "", since: "", until: "", line: "", ...given };
 };
 
+/** The page's address with these choices; what is not chosen is not in it. */
+function address(chosen) {
+  const kept = Object.entries(chosen).filter(([name, value]) => value && !(name === "level" && value === "debug"));
+  return `/logs${query(Object.fromEntries(kept))}`;
+}
+
 /** What the page's choices are to the API. A span is counted back from when it was chosen. */
 function filtersOf(chosen, now) {
   const between = chosen.span === "between";
@@ -39,8 +45,7 @@ export function Logs({ live, search }) {
   const chosen = read(search);
   const change = (more) => {
     const next = { ...chosen, line: "", ...more };
-    const kept = Object.entries(next).filter(([name, value]) => value && !(name === "level" && value === "debug"));
-    history.replaceState(null, "", `#/logs${query(Object.fromEntries(kept))}`);
+    history.replaceState(null, "", `#${address(next)}`);
     dispatchEvent(new HashChangeEvent("hashchange"));
   };
   const key = JSON.stringify({ ...chosen, line: "" });
@@ -177,7 +182,8 @@ const keys = ({ source, view, chosen, choose, setWhole, toggle, stop }) => (even
   const at = chosen ? source.indexOf(chosen) : source.count - 1;
   const move = { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20, Home: -at, End: source.count - 1 - at }[event.key];
   if (move !== undefined) {
-    const index = Math.min(Math.max(0, at + (chosen ? move : 0)), source.count - 1);
+    const far = chosen || event.key.length < 5; // Home and End go there; an arrow first chooses one
+    const index = Math.min(Math.max(0, at + (far ? move : 0)), source.count - 1);
     if (move < 0) stop();
     view.reveal(index);
     const step = () => {
@@ -217,8 +223,7 @@ function GoTo({ go }) {
 
 /** The chosen line whole: nothing cut, nothing acting. */
 function Whole({ line, test, choice, close }) {
-  const kept = Object.entries({ ...choice, line: line.id }).filter(([, value]) => value);
-  const link = `${location.origin}/#/logs${query(Object.fromEntries(kept))}`;
+  const link = `${location.origin}/#${address({ ...choice, line: line.id })}`;
   return html`<section class="sheet whole" aria-label="The chosen line"><div class="row between wrap">
       <span class="small dim">${day(line.at)}, ${clock(line.at)} · ${line.source} · ${line.level} · line ${line.id}</span>
       <div class="row"><${Copy} text=${inert(line.text)} name="Copy the line">Copy line<//>

@@ -87,7 +87,7 @@ function Buttons({ service, activity, fail }) {
     ${!wanted && html`<${Act} act=${() => wish(service, "running")} doing="Starting…" kind="primary" fail=${fail}
       name="Start ${name}">Start<//>`}
     ${wanted && html`<${Act} act=${() => restart(service)} doing="Restarting…" fail=${fail} pending=${service.state === "stopping"}
-      ask=${loss(service, activity, "Restart")} name="${starts ? "Try" : "Restart"} ${name}${starts ? " now" : ""}">${starts ? "Try now" : "Restart"}<//>`}
+      ask=${loss(service, activity, "Restart")} name="${starts ? "Try now:" : "Restart"} ${name}">${starts ? "Try now" : "Restart"}<//>`}
     ${wanted && service.kind !== "gateway" && html`<${Act} act=${() => wish(service, "stopped")} doing="Stopping…" fail=${fail}
       ask=${loss(service, activity, "Stop")} name="Stop ${name}">Stop<//>`}
     <a class="btn" href="#/logs?source=${encodeURIComponent(service.name)}" aria-label="Logs of ${name}">Logs</a></div>`;

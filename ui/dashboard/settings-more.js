@@ -167,11 +167,22 @@ export function Browser() {
       }} /></div></div><//>`;
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    console.warn(error);
+    throw Object.assign(new Error("not JSON"), {
+      reason: { what: "This file holds no settings.", meaning: "Nothing was changed.", cure: "Choose a file that “Save a copy” made." },
+    });
+  }
+}
+
 /** The settings as a file, and back. They hold no secret. */
 export function Backup({ config, save }) {
   const file = useRef(null);
   const [, error, run] = useAction(async (chosen) => {
-    const settings = JSON.parse(await chosen.text());
+    const settings = parsed(await chosen.text());
     if (!await confirm({ title: "Restore these settings?", text: `Every setting in “${chosen.name}” replaces the present one.`, yes: "Restore" })) return;
     await save(settings, config.settings, "all settings");
   });
