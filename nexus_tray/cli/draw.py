@@ -44,7 +44,7 @@ def status(snapshot: Snapshot, now: float, paint: Paint, width: int = 0) -> list
     for hop in snapshot.path:
         word = paint.word(hop.state, f"{hop.state.value:<8}")
         lines.append(f"  {paint.mark(hop.state)} {hop.hop.value:<12} {word} {inert(hop.text)}")
-        lines += _reason(hop.reason, told, TEXT_COLUMN, width)
+        lines += _reason(hop.reason, told, TEXT_COLUMN, width, said=hop.text)
     lines += ["", f"Address   {inert(snapshot.address or 'none')}", ""]
     for service in snapshot.services:
         lines += [_service(service, now, paint), *_reason(service.reason, told, TEXT_COLUMN, width)]
@@ -95,13 +95,21 @@ def _times(number: int) -> str:
     return "time" if number == 1 else "times"
 
 
-def _reason(reason: Reason | None, told: set[Reason], indent: int, width: int) -> list[str]:
-    """What, meaning and cure, each on a line of its own; the same reason only once."""
+def _reason(
+    reason: Reason | None, told: set[Reason], indent: int, width: int, said: str = ""
+) -> list[str]:
+    """What (unless `said` said it), meaning and cure, each on a line of its own; the same
+    reason only once."""
     if reason is None or reason in told:
         return []
     told.add(reason)
     parts = (reason.what, reason.meaning, reason.cure)
-    lines = [line for part in parts if part for line in _wrapped(inert(part), width - indent)]
+    lines = [
+        line
+        for part in parts
+        if part and part != said
+        for line in _wrapped(inert(part), width - indent)
+    ]
     return [" " * indent + line for line in lines]
 
 

@@ -157,7 +157,10 @@ def ended(code: int | None, tail: Iterable[str]) -> Failure:
     if code is not None and code < 0:
         return Failure(Cause.CRASH, _killed(-code, said))
     what = f"OpenCode ended by itself (code {'unknown' if code is None else code})."
-    return Failure(Cause.CRASH, reason("ended", what, said, "Its log says more."))
+    return Failure(
+        Cause.CRASH,
+        reason("ended", what, said, "Its log says more: nexus-tray logs --source opencode"),
+    )
 
 
 def _wrong_cpu() -> Reason:

@@ -150,3 +150,18 @@ def test_no_text_acts_on_the_terminal(one: str, two: str, colour: bool) -> None:
 )  # fmt: skip
 def test_spans(seconds: float, said: str) -> None:
     assert draw.span(seconds) == said
+
+
+def test_a_service_given_up_names_the_command_that_tries_again() -> None:
+    given_up = service("quick", ServiceKind.TUNNEL, state=ServiceState.FAILED)
+    snapshot = msgspec.structs.replace(first_snapshot(), services=(given_up,))
+    [line] = [row for row in draw.status(snapshot, AT, Paint()) if "failed" in row]
+    assert "to try again: nexus-tray start quick" in line
+
+
+def test_a_hop_that_says_what_happened_says_it_once() -> None:
+    hop = PathHop(hop=Hop.EDGE, state=HopState.DOWN, text=LIMITED.what, reason=LIMITED)
+    snapshot = msgspec.structs.replace(first_snapshot(), path=(hop,))
+    text = "\n".join(draw.status(snapshot, AT, Paint()))
+    assert text.count(LIMITED.what) == 1
+    assert LIMITED.cure in text
