@@ -94,15 +94,35 @@ class StockIcon:
 
 
 def _icon_class(pystray: Any) -> Any:
-    """pystray's icon; on macOS one whose image is a template, coloured by the menu bar."""
-    if sys.platform != "darwin":
-        return pystray.Icon
+    """pystray's icon, mended where it has to be."""
+    if sys.platform == "darwin":
+        return _template_icon(pystray)
+    if pystray.Icon.__module__.endswith("_xorg"):
+        return _clickable_icon(pystray)
+    return pystray.Icon
+
+
+def _template_icon(pystray: Any) -> Any:
+    """On macOS the image is a template, coloured by the menu bar. Untested: none at hand."""
 
     class TemplateIcon(pystray.Icon):  # type: ignore[misc] # pystray has no types
-        """Untested: no macOS at hand."""
-
         def _assert_image(self) -> None:
             super()._assert_image()
             self._icon_image.setTemplate_(True)
 
     return TemplateIcon
+
+
+def _clickable_icon(pystray: Any) -> Any:
+    """In an XEmbed tray, pystray 0.19.5 handles clicks but does not ask X for them."""
+    from Xlib import X
+
+    class ClickableIcon(pystray.Icon):  # type: ignore[misc] # pystray has no types
+        def _create_window(self) -> Any:
+            window = super()._create_window()
+            window.change_attributes(
+                event_mask=X.ExposureMask | X.StructureNotifyMask | X.ButtonPressMask
+            )
+            return window
+
+    return ClickableIcon
