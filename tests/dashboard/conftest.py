@@ -20,6 +20,11 @@ from tests.api.doubles import House, StoredLogs, stored_house
 from tests.api.wires import TOKEN
 from tests.dashboard.house import note_some, well
 
+LAUNCH = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
 UI = Path(__file__).parent.parent.parent / "ui" / "dashboard"
 
 
@@ -57,18 +62,12 @@ class Desk:
         return self.page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = shutil.which("chromium")
     assert found, "The tests need Chromium on PATH; ./build/test installs it."
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=found,
-            args=[
-                "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            ],
-        )  # fmt: skip
+        browser = playwright.chromium.launch(executable_path=found, args=LAUNCH)
         yield browser
         browser.close()
 
