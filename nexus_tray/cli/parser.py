@@ -59,9 +59,10 @@ def _sentence(text: str) -> str:
 
 def _add_run(nouns: Any) -> None:
     text = "run the program here, until it is ended"
+    folder = "the folder OpenCode starts in, unless the setting opencode.directory names one"
     run = nouns.add_parser("run", help=text, description=_sentence(text), allow_abbrev=False)
     run.add_argument("--headless", action="store_true", help="without a tray icon")
-    run.add_argument("--directory", metavar="D", default="", help="the folder OpenCode starts in")
+    run.add_argument("--directory", metavar="D", default="", help=folder)
     run.set_defaults(action=None, json=False)
 
 

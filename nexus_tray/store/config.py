@@ -107,6 +107,8 @@ class ConfigStore:
 
     def _from_disk(self) -> Configuration:
         """The file's settings; the caller holds the queue. Migrates, and keeps the good copy."""
+        if self._file.parent.exists():  # who may write there could put another file in place
+            files.ensure_private_dir(self._file.parent)
         try:
             data = files.read_private(self._file, SIZE_LIMIT)
         except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,18 @@ def test_a_change_is_saved_and_found_again(store: ConfigStore, paths: Paths) -> 
     assert changed == store.read() == ConfigStore(paths).load()
     assert changed.settings.gateway.local_port == 4711
     assert stat.S_IMODE(paths.config_file.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+def test_a_folder_that_others_may_write_to_is_refused(store: ConfigStore, paths: Paths) -> None:
+    put(paths, {"version": SCHEMA_VERSION})
+    paths.config.chmod(0o777)
+    code, said = reason(store.load)
+    assert code == "file-open-to-others"
+    assert f"chmod 700 '{paths.config}'" in said
+    paths.config.chmod(0o755)
+    assert store.load().settings == Settings()
+    assert stat.S_IMODE(paths.config.stat().st_mode) == 0o700
 
 
 def test_null_puts_the_default_back(store: ConfigStore) -> None:

@@ -135,11 +135,15 @@ def test_all_three_ways_lead_to_the_set(table: ModuleType) -> None:
 
 @pytest.mark.usefixtures("nothing_stays")
 def test_end_kills_who_does_not_listen_and_finds_who_is_born_meanwhile(table: ModuleType) -> None:
-    breeder = "trap '' TERM; while :; do setsid sleep 600 & sleep 0.01; done"
+    breeder = "trap '' TERM; echo; while :; do setsid sleep 600 >/dev/null & sleep 0.01; done"
     env = {**os.environ, process_tree.MARK: "test.breed"}
-    with subprocess.Popen(["sh", "-c", breeder], env=env, start_new_session=True) as root:
+    with subprocess.Popen(
+        ["sh", "-c", breeder], env=env, stdout=subprocess.PIPE, start_new_session=True
+    ) as root:
         identity = process_tree.identify(root.pid)
         assert identity is not None
+        assert root.stdout is not None
+        root.stdout.readline()  # it is deaf to TERM from now on
         began = time.monotonic()
         left = process_tree.end(
             lambda: process_tree.members(identity, "test.breed"), grace=0.3, patience=10
