@@ -1,6 +1,6 @@
 // The shell: the way in, the sections, the line to the program, the shortcuts.
 
-import { html, render, useEffect, useState } from "/vendor/preact-htm.js";
+import { html, render, useEffect, useLayoutEffect, useState } from "/vendor/preact-htm.js";
 import { enter, token } from "/api.js";
 import { start, useLive, useNow } from "/live.js";
 import { Overlays, Why, present, say } from "/parts.js";
@@ -76,7 +76,8 @@ function Shell() {
   const { page, search, Body } = useRoute();
   useShortcuts();
   useVoice(live);
-  useEffect(() => {
+  // With the paint, not after it: a key pressed at once must not lose the focus it just got.
+  useLayoutEffect(() => {
     document.title = `${page.name} · Nexus Tray`;
     if (page !== PAGES[0] || document.activeElement !== document.body) {
       document.querySelector("main")?.focus({ preventScroll: true });
