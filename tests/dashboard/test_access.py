@@ -46,8 +46,13 @@ def go(desk: Desk, place: str) -> Page:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_axe_finds_nothing_in_either_theme(desk: Desk, place: str) -> None:
+def test_each_page_is_for_everybody_in_either_theme_and_any_width(desk: Desk, place: str) -> None:
     page = go(desk, place)
+    axe_finds_nothing(page)
+    nothing_is_wider_than_the_window(page)
+
+
+def axe_finds_nothing(page: Page) -> None:
     page.evaluate(AXE)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
@@ -61,9 +66,7 @@ def test_axe_finds_nothing_in_either_theme(desk: Desk, place: str) -> None:
         assert len(found["passes"]) > 10
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_nothing_is_wider_than_the_window(desk: Desk, place: str) -> None:
-    page = go(desk, place)
+def nothing_is_wider_than_the_window(page: Page) -> None:
     wide = "document.documentElement.scrollWidth"
     for width in (360, 720, 1600):
         page.set_viewport_size({"width": width, "height": 800})

@@ -34,6 +34,7 @@ export function LogList({ source, view, follow, onFollow, chosen, onChoose, onOp
   };
 
   const onScroll = () => {
+    if (!box.current) return; // scrolled by the browser while the list was taken away
     const now = box.current.scrollTop;
     const ours = state.ours !== null && Math.abs(now - state.ours) < 1.5;
     state.ours = null;
@@ -81,7 +82,8 @@ export function LogList({ source, view, follow, onFollow, chosen, onChoose, onOp
 
   // After each drawing, so that the page is as tall as the place in it needs.
   useLayoutEffect(() => {
-    if (state.ours !== null && box.current.scrollTop !== state.ours) {
+    if (!box.current || state.ours === null) return;
+    if (box.current.scrollTop !== state.ours) {
       box.current.scrollTop = state.ours;
       state.scroll = box.current.scrollTop;
     }

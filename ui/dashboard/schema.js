@@ -4,7 +4,7 @@
 // JSON Schema, so a new setting is on the page from its first day.
 
 const NAMES = {
-  enabled: "Keep it running", directory: "Folder", program: "Program", environment: "Environment variables",
+  enabled: "Run", directory: "Folder", program: "Program", environment: "Environment variables",
   local_port: "Local door’s port", transport: "Transport", max_megabytes: "Most megabytes", name: "Name", kind: "Kind",
 };
 const SECTIONS = {

@@ -45,7 +45,7 @@ export function Password({ at }) {
         <input id="new-password" ref=${field} class="grow" type=${open ? "text" : "password"} autocomplete="new-password"
           value=${text} aria-describedby="password-about password-hint" onInput=${(event) => setText(event.target.value)} />
         <button type="button" aria-pressed=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>Show</button>
-        <div class="meter s${score}" aria-hidden="true"><i></i></div>
+        ${text && html`<div class="meter s${score}" aria-hidden="true"><i></i></div>`}
         <div class="small dim grow" id="password-hint" aria-live="polite">${words}</div>
         <button class="primary" aria-disabled=${score && !busy ? null : "true"} aria-busy=${busy ? "true" : null}>${busy ? "Setting…" : "Set password"}</button></div>
       <${Failure} error=${error} /></form>

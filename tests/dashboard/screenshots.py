@@ -1,0 +1,105 @@
+"""Pictures of every page of the dashboard: each width, each theme, well and broken.
+
+    .venv/bin/python -m tests.dashboard.screenshots docs/screenshots
+
+The pages are the real ones over the real local API; what they show is made up
+(tests/dashboard/house.py), so that two runs show the same.
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+from playwright.sync_api import Browser, sync_playwright
+
+from nexus_tray.model import Activity, Level, LogQuery
+from nexus_tray.paths import find
+from tests.api.doubles import House, StoredLogs, stored_house, until
+from tests.dashboard import house as made
+from tests.dashboard.conftest import LAUNCH, start
+
+WIDTHS = (360, 720, 1600)
+THEMES = ("light", "dark")
+PLACES = {
+    "overview": "/",
+    "overview-broken": "/",
+    "overview-asks": "/",
+    "tunnels": "/tunnels",
+    "logs": "/logs",
+    "settings": "/settings",
+}
+LINES = (
+    ("opencode", Level.INFO, "service=server POST /session/ses_1/prompt_async 204"),
+    ("gateway", Level.DEBUG, "GET /global/event 200 3.1 ms"),
+    ("quick", Level.INFO, "Registered tunnel connection connIndex=1 location=fra08 protocol=quic"),
+    ("nexus-tray", Level.INFO, "OpenCode is ready"),
+    ("quick", Level.WARNING, "connIndex=2 lost connection with the edge, reconnecting"),
+    ("opencode", Level.INFO, "session=ses_1 permission asked: bash “git push origin feature/x”"),
+    ("quick", Level.ERROR, "connIndex=2 accept stream listener encountered a failure"),
+)  # fmt: skip
+
+
+def furnish(house: House[StoredLogs]) -> None:
+    """Notes and log lines."""
+    made.note_some(house)
+    for number in range(420):
+        source, level, text = LINES[number % len(LINES)]
+        house.logs._store.append(source, level, text)
+    until(lambda: house.logs.query(LogQuery(limit=1)).last_id >= 420)
+
+
+def arrange(house: House[StoredLogs], place: str) -> None:
+    """The condition that a picture shows."""
+    now = time.time()
+    if place == "overview-broken":
+        made.broken(house, now)
+    elif place == "overview-asks":
+        asked = tuple(
+            msgspec.structs.replace(question, asked_at=now - 20)
+            for question in (made.PERMISSION, made.CHOICE)
+        )
+        made.well(house, now, activity=Activity(sessions=made.sessions(now), questions=asked))
+    else:
+        made.well(house, now)
+
+
+def shoot(browser: Browser, house: House[StoredLogs], folder: Path) -> None:
+    """All pictures of one house."""
+    server = start(house.backend)
+    try:
+        for theme in THEMES:
+            for width in WIDTHS:
+                context = browser.new_context(
+                    viewport={"width": width, "height": 900}, locale="en-GB",
+                    color_scheme="dark" if theme == "dark" else "light",
+                )  # fmt: skip
+                page = context.new_page()
+                page.goto(server.invite())
+                for place, path in PLACES.items():
+                    arrange(house, place)
+                    page.goto(f"{server.url}/#{path}")
+                    page.wait_for_selector("main h1")
+                    page.wait_for_timeout(400)  # what comes by the stream has been drawn by then
+                    name = f"dashboard-{place}-{width}-{theme}.png"
+                    page.screenshot(path=str(folder / name), full_page=True)
+                context.close()
+    finally:
+        server.stop()
+
+
+def main(folder: Path) -> None:
+    """Write every picture into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=LAUNCH)
+        with stored_house(find({"NEXUS_TRAY_HOME": f"{home}/home"})) as house:
+            furnish(house)
+            shoot(browser, house, folder)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
