@@ -55,7 +55,7 @@ STARTING: tuple[Rule, ...] = (
           r'QuickTunnel response.*(status_code="?429|error code: 1015)',
           ("Cloudflare gives out no new quick tunnel for now: too many were asked for.",
            "The limit is per network, so others beside you may have used it up.",
-           "Wait; it is asked again, slowly. A named tunnel has no such limit.")),
+           "Wait; it is asked again, slowly.")),
     _rule("quick-service-failing", Cause.NETWORK, Hop.EDGE,
           r'QuickTunnel response.*status_code="?(?P<said>5\d\d)',
           ("Cloudflare's quick tunnel service fails (status {said}).",
