@@ -141,12 +141,14 @@ const Locked = ({ reason }) => html`<main class="alone"><h1>This is Nexus Trayâ€
 
 async function begin() {
   const root = document.getElementById("app");
+  const first = root.firstChild; // the frame that stands there until there is more to show
   let reason = null;
   try {
     await enter();
   } catch (error) {
     reason = error.reason;
   }
+  first.remove();
   if (!token()) {
     render(html`<${Locked} reason=${reason} />`, root);
     return;
