@@ -5,7 +5,9 @@ imported when an icon is made. macOS and Windows are untested; on Linux pystray'
 limits hold (its `xorg` back end has no menu, the left click works).
 """
 
+import select
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from nexus_tray.desktop.view import OnClick, View
 
 SIZE = 64
 """Pixels: pystray makes of it what its system wants."""
+LONGEST_SLEEP = 0.5
+"""Seconds that an event of an old tray may wait unseen in another thread's hands."""
 
 
 class StockIcon:
@@ -114,7 +118,11 @@ def _template_icon(pystray: Any) -> Any:
 
 
 def _clickable_icon(pystray: Any) -> Any:
-    """In an XEmbed tray, pystray 0.19.5 handles clicks but does not ask X for them."""
+    """In an XEmbed tray, pystray 0.19.5 handles clicks but does not ask X for them.
+
+    And it may sleep on: python-xlib can read an event in one thread while another waits for
+    it in the kernel (measured: one end in ten hung). So nobody waits there for long.
+    """
     from Xlib import X
 
     class ClickableIcon(pystray.Icon):  # type: ignore[misc] # pystray has no types
@@ -124,5 +132,11 @@ def _clickable_icon(pystray: Any) -> Any:
                 event_mask=X.ExposureMask | X.StructureNotifyMask | X.ButtonPressMask
             )
             return window
+
+        def _events(self) -> Iterator[Any]:
+            while True:
+                while self._display.pending_events():
+                    yield self._display.next_event()
+                select.select([self._display.fileno()], [], [], LONGEST_SLEEP)
 
     return ClickableIcon
