@@ -370,6 +370,19 @@ def test_leaving_while_the_stream_still_opens_cancels_it() -> None:
     run(scenario, Limits(open_seconds=20))
 
 
+def test_a_page_that_goes_before_it_knows_the_key_forgets_by_number() -> None:
+    async def scenario(server: EventServer, bridge: Bridge) -> None:
+        async with page_on(bridge) as page:
+            await opened(page)
+            page.say(t="forget", s=7)  # none of that number: nothing happens
+            assert len(bridge.hub) == 1
+            page.say(t="forget", s=1)
+            await until(lambda: server.open_streams == 0)
+            assert len(bridge.hub) == 0
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("target", "behaviour", "status"),
     [

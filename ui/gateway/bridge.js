@@ -126,7 +126,8 @@
   window.addEventListener("pagehide", (event) => {
     away = true;
     if (event.persisted) return; // may come back from the back/forward cache: keep all
-    for (const { key } of [...streams.values(), ...parked.values()]) if (key) say({ t: "forget", key });
+    for (const [s, { key }] of streams) say(key ? { t: "forget", key } : { t: "forget", s });
+    for (const { key } of parked.values()) if (key) say({ t: "forget", key });
   });
   window.addEventListener("pageshow", () => {
     away = false;

@@ -10,7 +10,7 @@ The page sends JSON text messages, at most 4 KiB, `s` being a number it chose:
     {"t": "open", "s": 1, "target": "/global/event", "headers": {}}   like a new fetch
     {"t": "resume", "s": 1, "key": "...", "after": 17}                events after number 17
     {"t": "leave", "s": 1}                                            stop sending, keep it
-    {"t": "forget", "key": "..."}                                     end it
+    {"t": "forget", "key": "..."}                                     end it; or by "s"
     {"t": "ping"}
 
 We send JSON text messages, and each event as a binary message: `s`, a space, its number,
@@ -172,7 +172,7 @@ class Socket:
         elif message.t == "leave":
             self._leave(number)
         elif message.t == "forget":
-            self._hub.forget(self.principal.id, message.key)
+            self._forget(message)
         elif number in self._streams or number in self._opening:
             await self._tell("refused", number, status=400)
         elif len(self._streams) + len(self._opening) >= STREAMS_PER_SOCKET:
@@ -183,6 +183,16 @@ class Socket:
             task.add_done_callback(lambda _: self._opening.pop(number, None))
         else:
             await self._resume(message)
+
+    def _forget(self, message: Message) -> None:
+        """By its key; by its number where the page goes before it was told the key."""
+        if message.key:
+            self._hub.forget(self.principal.id, message.key)
+            return
+        stream = self._streams.get(message.s)
+        self._leave(message.s)
+        if stream is not None:
+            self._hub.drop(stream.subscription)
 
     async def _open(self, message: Message) -> None:
         try:
