@@ -112,6 +112,60 @@ class SetAutostart(Command, frozen=True):
     enabled: bool
 
 
+class EndSession(Command, frozen=True):
+    """Sign out one device; its open streams end at once."""
+
+    id: str
+
+
+class EndAllSessions(Command, frozen=True):
+    """Sign out every device."""
+
+
+class Pause(Command, frozen=True):
+    """Close remote access until `until_at` (epoch seconds; None: until Resume).
+
+    The tunnels stop; OpenCode goes on, and what was wished of each tunnel is kept.
+    """
+
+    until_at: float | None = None
+
+
+class Resume(Command, frozen=True):
+    """End a pause."""
+
+
+class Panic(Command, frozen=True):
+    """End all access now: tunnels stopped, everybody signed out, every open link void.
+
+    The outcome's value says what was done and how to come back.
+    """
+
+
+class FetchTool(Command, frozen=True):
+    """Begin to fetch a program that we need (`opencode`, `cloudflared`)."""
+
+    name: str
+
+
+class CancelFetch(Command, frozen=True):
+    """Stop fetching it; what is half here is removed."""
+
+    name: str
+
+
+class PassStep(Command, frozen=True):
+    """Note that a step of the first start was done or skipped; `finish` ends the whole."""
+
+    step: str
+
+
+class ShowWindow(Command, frozen=True):
+    """Show the dashboard's window at a page, raised; the browser where there is no window."""
+
+    page: str = "/"
+
+
 class Shutdown(Command, frozen=True):
     """End the program in order."""
 
@@ -131,6 +185,15 @@ AnyCommand = (
     | UnlockSecrets
     | GetAutostart
     | SetAutostart
+    | EndSession
+    | EndAllSessions
+    | Pause
+    | Resume
+    | Panic
+    | FetchTool
+    | CancelFetch
+    | PassStep
+    | ShowWindow
     | Shutdown
 )
 

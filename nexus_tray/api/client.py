@@ -19,16 +19,25 @@ from nexus_tray.commands import (
     AnswerPermission,
     AnswerQuestion,
     AnyCommand,
+    CancelFetch,
     ClearPassword,
     DeleteSecret,
+    EndAllSessions,
+    EndSession,
+    FetchTool,
     GetAutostart,
     OpenDashboard,
     OpenDoor,
     Outcome,
+    Panic,
+    PassStep,
+    Pause,
     RestartService,
+    Resume,
     SetAutostart,
     SetPassword,
     SetSecret,
+    ShowWindow,
     Shutdown,
     StartService,
     StopService,
@@ -46,6 +55,7 @@ from nexus_tray.model import (
     Snapshot,
 )
 from nexus_tray.paths import Paths
+from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
 from nexus_tray.settings import Configuration
 from nexus_tray.store.files import read_private
 
@@ -147,6 +157,24 @@ class HttpBackend:
         status, answer = self._ask("PATCH", "/config", dict(change), fields, PATIENCE)
         return _decoded(status, answer, Configuration)
 
+    def access(self) -> Access:
+        """See Backend."""
+        return self._get("/access", {}, Access)
+
+    def traffic(self, query: TrafficQuery) -> Traffic:
+        """See Backend."""
+        asked = {"seconds": query.seconds, "points": query.points}
+        return self._get("/traffic", asked, Traffic)
+
+    def examine(self) -> Examination:
+        """See Backend."""
+        status, answer = self._ask("POST", "/examinations", None, {}, SUBMIT_PATIENCE)
+        return _decoded(status, answer, Examination)
+
+    def setup(self) -> Setup:
+        """See Backend."""
+        return self._get("/setup", {}, Setup)
+
     def _get(self, path: str, query: Mapping[str, Any], kind: type[T], wait: float = 0.0) -> T:
         asked = urlencode(query, doseq=True, errors="replace")
         target = f"{path}?{asked}" if asked else path
@@ -195,6 +223,10 @@ def request_for(command: AnyCommand) -> tuple[str, str, object]:
             return "POST", "/tickets", {"path": path}
         case OpenDashboard(page=page):
             return "POST", "/dashboard-tickets", {"page": page}
+        case FetchTool(name=name):
+            return "PUT", f"/tools/{_part(name)}/fetch", None
+        case CancelFetch(name=name):
+            return "DELETE", f"/tools/{_part(name)}/fetch", None
         case _:
             return _other_request_for(command)
 
@@ -206,8 +238,29 @@ def _other_request_for(command: AnyCommand) -> tuple[str, str, object]:
             return "GET", "/autostart", None
         case SetAutostart(enabled=enabled):
             return "PUT", "/autostart", {"enabled": enabled}
+        case PassStep(step=step):
+            return "PUT", f"/setup/steps/{_part(step)}", None
+        case ShowWindow(page=page):
+            return "POST", "/window", {"page": page}
         case Shutdown():
             return "POST", "/shutdown", None
+        case _:
+            return _access_request_for(command)
+
+
+def _access_request_for(command: AnyCommand) -> tuple[str, str, object]:
+    """The commands that open and close the way from outside."""
+    match command:
+        case EndSession(id=key):
+            return "DELETE", f"/sessions/{_part(key)}", None
+        case EndAllSessions():
+            return "DELETE", "/sessions", None
+        case Pause(until_at=until):
+            return "PUT", "/pause", {"until_at": until}
+        case Resume():
+            return "DELETE", "/pause", None
+        case Panic():
+            return "POST", "/panic", None
         case _:
             return _private_request_for(command)
 

@@ -25,6 +25,7 @@ from nexus_tray.api.shapes import (
     LogsQuery,
     Passphrase,
     Password,
+    PauseUntil,
     PermissionReply,
     Place,
     QuestionReply,
@@ -32,22 +33,32 @@ from nexus_tray.api.shapes import (
     StreamQuery,
     Switch,
     Ticket,
+    TrafficParameters,
     Wish,
 )
 from nexus_tray.commands import (
     AnswerPermission,
     AnswerQuestion,
     AnyCommand,
+    CancelFetch,
     ClearPassword,
     DeleteSecret,
+    EndAllSessions,
+    EndSession,
+    FetchTool,
     GetAutostart,
     OpenDashboard,
     OpenDoor,
     Outcome,
+    Panic,
+    PassStep,
+    Pause,
     RestartService,
+    Resume,
     SetAutostart,
     SetPassword,
     SetSecret,
+    ShowWindow,
     Shutdown,
     StartService,
     StopService,
@@ -65,6 +76,7 @@ from nexus_tray.model import (
     Snapshot,
     to_json,
 )
+from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
 from nexus_tray.settings import Configuration
 
 
@@ -174,6 +186,72 @@ def set_autostart(call: Call) -> Answer:
     return _submit(call, SetAutostart(enabled=call.body.enabled))
 
 
+def read_access(call: Call) -> Answer:
+    """Who is signed in, and what happened lately at the door."""
+    return Answer(to_json(call.backend.access()))
+
+
+def end_session(call: Call) -> Answer:
+    """Sign out one device; its open streams end at once."""
+    return _submit(call, EndSession(id=call.path["id"]))
+
+
+def end_all_sessions(call: Call) -> Answer:
+    """Sign out every device."""
+    return _submit(call, EndAllSessions())
+
+
+def pause(call: Call) -> Answer:
+    """Close remote access for a while; OpenCode goes on."""
+    return _submit(call, Pause(until_at=call.body.until_at))
+
+
+def resume(call: Call) -> Answer:
+    """End a pause."""
+    return _submit(call, Resume())
+
+
+def panic(call: Call) -> Answer:
+    """End all access now; the outcome's value says what was done and how to come back."""
+    return _submit(call, Panic())
+
+
+def read_traffic(call: Call) -> Answer:
+    """What passed through the gateway, over time."""
+    query = TrafficQuery(seconds=call.query.seconds, points=call.query.points)
+    return Answer(to_json(call.backend.traffic(query)))
+
+
+def examine(call: Call) -> Answer:
+    """Look at everything that can be looked at; takes seconds."""
+    return Answer(to_json(call.backend.examine()))
+
+
+def read_setup(call: Call) -> Answer:
+    """How far the first start has come, and which programs are there."""
+    return Answer(to_json(call.backend.setup()))
+
+
+def pass_step(call: Call) -> Answer:
+    """Note that a step of the first start was done or skipped."""
+    return _submit(call, PassStep(step=call.path["step"]))
+
+
+def fetch_tool(call: Call) -> Answer:
+    """Begin to fetch a program; its progress stands in the setup."""
+    return _submit(call, FetchTool(name=call.path["name"]))
+
+
+def cancel_fetch(call: Call) -> Answer:
+    """Stop fetching a program."""
+    return _submit(call, CancelFetch(name=call.path["name"]))
+
+
+def show_window(call: Call) -> Answer:
+    """Show the dashboard's window, raised; the browser where there is no window."""
+    return _submit(call, ShowWindow(page=call.body.page))
+
+
 def shut_down(call: Call) -> Answer:
     """End the program in order."""
     return _submit(call, Shutdown())
@@ -266,6 +344,19 @@ ROUTES: tuple[Route, ...] = (
           headers=("If-Match",)),
     Route("GET", "/autostart", read_autostart),
     Route("PUT", "/autostart", set_autostart, body=Switch),
+    Route("GET", "/access", read_access, answers=Access),
+    Route("DELETE", "/sessions/{id}", end_session),
+    Route("DELETE", "/sessions", end_all_sessions),
+    Route("PUT", "/pause", pause, body=PauseUntil),
+    Route("DELETE", "/pause", resume),
+    Route("POST", "/panic", panic),
+    Route("GET", "/traffic", read_traffic, answers=Traffic, query=TrafficParameters),
+    Route("POST", "/examinations", examine, answers=Examination),
+    Route("GET", "/setup", read_setup, answers=Setup),
+    Route("PUT", "/setup/steps/{step}", pass_step),
+    Route("PUT", "/tools/{name}/fetch", fetch_tool),
+    Route("DELETE", "/tools/{name}/fetch", cancel_fetch),
+    Route("POST", "/window", show_window, body=DashboardPlace),
     Route("POST", "/shutdown", shut_down),
     Route("GET", "/openapi.json", describe, answers=dict[str, Any]),
 )  # fmt: skip

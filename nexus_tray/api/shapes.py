@@ -11,6 +11,7 @@ import msgspec
 from nexus_tray.api.export import Format
 from nexus_tray.api.routes import Query
 from nexus_tray.model import Desired, LogQuery, Value
+from nexus_tray.reports import TrafficQuery
 
 LONGEST_WAIT = 60.0
 """Seconds: the longest `timeout` of a long poll."""
@@ -49,6 +50,10 @@ class ExportQuery(Filters, frozen=True):
     """LogQuery's filters, without a limit; `format`: `text`, `csv` or `jsonl`."""
 
     format: Format = Format.TEXT
+
+
+class TrafficParameters(TrafficQuery, frozen=True):
+    """The last `seconds` of traffic, in at most `points` steps."""
 
 
 class Wish(Value, frozen=True):
@@ -109,3 +114,9 @@ class Passphrase(Value, frozen=True):
     """What opens the encrypted secrets file."""
 
     passphrase: str
+
+
+class PauseUntil(Value, frozen=True):
+    """When a pause ends: epoch seconds; null: when it is ended by hand."""
+
+    until_at: float | None = None

@@ -69,6 +69,7 @@ class Door:
         self._upstream: Upstream | None = None
         self._gateway: Gateway | None = None
         self._accounts: Accounts | None = None
+        self._audit: Audit | None = None
         self.clock = ReferenceClock(time.time, since_boot)
         self._ending = contextlib.ExitStack()
 
@@ -92,6 +93,13 @@ class Door:
         if self._accounts is None:
             raise RuntimeError("the gateway was made without its accounts")
         return self._accounts
+
+    def audit(self) -> Audit:
+        """The audit trail. Raises Problem when its database cannot be used."""
+        self.gateway()
+        if self._audit is None:
+            raise RuntimeError("the gateway was made without its audit trail")
+        return self._audit
 
     def hold(self) -> Reason | None:
         """Why no tunnel may run now; None: one may."""
@@ -159,7 +167,7 @@ class Door:
                 on_upstream=copy,
                 on_end=self._bridge.close,
             )
-            self._accounts = accounts
+            self._accounts, self._audit = accounts, audit
             self._ending = ending.pop_all()
         return gateway
 

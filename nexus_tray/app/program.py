@@ -22,18 +22,19 @@ from pathlib import Path
 from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
-from nexus_tray.app import face, log_handler
+from nexus_tray.app import access, face, log_handler
 from nexus_tray.app.at_login import at_login
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.journal import Journal
-from nexus_tray.core.local_backend import LocalBackend
+from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.model import Level, Problem
 from nexus_tray.paths import Paths
+from nexus_tray.reports import Examination, Setup, Traffic
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
@@ -118,7 +119,9 @@ class Program:
             reapply=self._reapply,
             shut_down=self.ask_to_end,
         )
-        self.backend = LocalBackend(journal, logs, settings, handlers.table())
+        self.backend = LocalBackend(
+            journal, logs, settings, handlers.table(), self._reports(settings, directory)
+        )
         token = secrets.token_urlsafe(32)
         self._api = ApiServer(self.backend, token, pages=pages.load(ui_folder("dashboard")))
         self._ending.callback(self._api.stop)
@@ -147,6 +150,17 @@ class Program:
         in_time = self.supervisor.close(STOP_SECONDS)
         self._ending.close()
         return in_time
+
+    def _reports(self, settings: ConfigStore, directory: Path) -> Reports:
+        return Reports(
+            access=lambda: access.read(self._door.accounts(), self._door.audit()),
+            traffic=lambda query: Traffic(step=query.seconds / query.points),
+            examine=lambda: Examination(at=time.time()),
+            setup=lambda: Setup(
+                finished=True,
+                directory=settings.read().settings.opencode.directory or str(directory),
+            ),
+        )
 
     def _submit(self, command: AnyCommand) -> Outcome:
         return self.backend.submit(command)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.model import Batch, Cursor, LogPage, LogQuery, Snapshot
+from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
 from nexus_tray.settings import Configuration
 
 
@@ -44,3 +45,15 @@ class Backend(Protocol):
         ("config-changed") or when the result is not valid ("config-invalid"); then
         nothing is changed.
         """
+
+    def access(self) -> Access:
+        """Who can come in and who did. Raises Problem when that cannot be read."""
+
+    def traffic(self, query: TrafficQuery) -> Traffic:
+        """What passed through the gateway."""
+
+    def examine(self) -> Examination:
+        """Look at everything that can be looked at; takes seconds."""
+
+    def setup(self) -> Setup:
+        """How far the first start has come. Raises Problem when that cannot be read."""

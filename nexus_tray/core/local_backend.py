@@ -5,11 +5,13 @@ handler raises as `Problem` becomes a refused Outcome. Any thread may call any m
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.journal import Journal
 from nexus_tray.model import Batch, Cursor, Hop, LogPage, LogQuery, Problem, Reason, Snapshot
+from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
 from nexus_tray.settings import Configuration
 
 Handler = Callable[[Any], str | None]
@@ -33,6 +35,16 @@ class SettingsStore(Protocol):
         """See Backend.update_config."""
 
 
+@dataclass(frozen=True)
+class Reports:
+    """What answers for each report; see Backend."""
+
+    access: Callable[[], Access]
+    traffic: Callable[[TrafficQuery], Traffic]
+    examine: Callable[[], Examination]
+    setup: Callable[[], Setup]
+
+
 class LocalBackend:
     """Backend without a wire."""
 
@@ -42,11 +54,13 @@ class LocalBackend:
         logs: LogReader,
         settings: SettingsStore,
         handlers: Mapping[type[AnyCommand], Handler],
+        reports: Reports,
     ) -> None:
         self._journal = journal
         self._logs = logs
         self._settings = settings
         self._handlers = handlers
+        self._reports = reports
 
     def snapshot(self) -> Snapshot:
         """See Backend."""
@@ -77,6 +91,22 @@ class LocalBackend:
     def update_config(self, change: Mapping[str, object], etag: str | None) -> Configuration:
         """See Backend."""
         return self._settings.update(change, etag)
+
+    def access(self) -> Access:
+        """See Backend."""
+        return self._reports.access()
+
+    def traffic(self, query: TrafficQuery) -> Traffic:
+        """See Backend."""
+        return self._reports.traffic(query)
+
+    def examine(self) -> Examination:
+        """See Backend."""
+        return self._reports.examine()
+
+    def setup(self) -> Setup:
+        """See Backend."""
+        return self._reports.setup()
 
 
 def _unknown(name: str) -> Reason:

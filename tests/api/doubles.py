@@ -23,7 +23,7 @@ from nexus_tray.commands import (
     StopService,
 )
 from nexus_tray.core.journal import Journal
-from nexus_tray.core.local_backend import LocalBackend, LogReader, SettingsStore
+from nexus_tray.core.local_backend import LocalBackend, LogReader, Reports, SettingsStore
 from nexus_tray.model import (
     Desired,
     Hop,
@@ -41,6 +41,19 @@ from nexus_tray.model import (
     Snapshot,
 )
 from nexus_tray.paths import Paths
+from nexus_tray.reports import (
+    Access,
+    AuditEntry,
+    Check,
+    CheckState,
+    Device,
+    Examination,
+    Setup,
+    ToolState,
+    Traffic,
+    TrafficPoint,
+    TrafficQuery,
+)
 from nexus_tray.settings import Configuration, Settings
 from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.files import ensure_private_dir
@@ -164,6 +177,53 @@ def merge(target: Any, change: object) -> Any:
     return result
 
 
+ACCESS = Access(
+    password=True,
+    devices=(
+        Device(
+            id="dev-1",
+            name="Safari on iPhone",
+            address="203.0.113.7",
+            door="public",
+            host="calm-river.trycloudflare.com",
+            signed_in_at=AT - 7200,
+            seen_at=AT - 4,
+            expires_at=AT + 500_000,
+        ),
+    ),
+    trail=(
+        AuditEntry(
+            id=2, at=AT, event="sign-in", who="Safari on iPhone", address="203.0.113.7",
+            text="signed in",
+        ),
+    ),
+)  # fmt: skip
+EXAMINATION = Examination(
+    at=AT,
+    checks=(Check(code="clock", title="Clock", state=CheckState.GOOD, text="right within 1 s"),),
+)
+SETUP = Setup(
+    finished=False,
+    passed=("tools",),
+    tools=(ToolState(name="opencode", path="/usr/bin/opencode", version="1.18.33"),),
+    directory="/home/ada/src",
+    password=True,
+)
+
+
+def traffic(query: TrafficQuery) -> Traffic:
+    """Ten steps, each of one request."""
+    step = query.seconds / query.points
+    points = tuple(TrafficPoint(at=AT + n * step, requests=1, bytes_out=100) for n in range(10))
+    return Traffic(step=step, points=points)
+
+
+def reports() -> Reports:
+    return Reports(
+        access=lambda: ACCESS, traffic=traffic, examine=lambda: EXAMINATION, setup=lambda: SETUP
+    )
+
+
 @dataclass
 class House(Generic[L]):
     """A backend and what is behind it. `came` are the commands carried out, in order."""
@@ -176,7 +236,7 @@ class House(Generic[L]):
     @property
     def backend(self) -> LocalBackend:
         handlers = dict.fromkeys(AnyCommand.__args__, self._carry_out)
-        return LocalBackend(self.journal, self.logs, self.settings, handlers)
+        return LocalBackend(self.journal, self.logs, self.settings, handlers, reports())
 
     def say(self, **changes: Any) -> Snapshot:
         """Publish the present snapshot with these changes."""

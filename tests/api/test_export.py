@@ -6,7 +6,7 @@ from nexus_tray.api import export
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend
 from nexus_tray.model import Level, LogLine, LogPage, LogQuery, Problem
-from tests.api.doubles import AT, MemorySettings
+from tests.api.doubles import AT, MemorySettings, reports
 
 
 def line(number: int) -> LogLine:
@@ -26,7 +26,7 @@ class Script:
 
 
 def exported(script: Script) -> list[int]:
-    backend = LocalBackend(Journal("b", lambda: AT), script, MemorySettings(), {})
+    backend = LocalBackend(Journal("b", lambda: AT), script, MemorySettings(), {}, reports())
     query = LogQuery(pattern="x")
     page, newest = export.first_page(backend, query)
     return [found.id for found in export.lines(backend, query, page, newest)]

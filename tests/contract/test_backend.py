@@ -10,15 +10,24 @@ from nexus_tray.commands import (
     AnswerPermission,
     AnswerQuestion,
     AnyCommand,
+    CancelFetch,
     ClearPassword,
     DeleteSecret,
+    EndAllSessions,
+    EndSession,
+    FetchTool,
     GetAutostart,
     OpenDashboard,
     OpenDoor,
+    Panic,
+    PassStep,
+    Pause,
     RestartService,
+    Resume,
     SetAutostart,
     SetPassword,
     SetSecret,
+    ShowWindow,
     Shutdown,
     StartService,
     StopService,
@@ -27,7 +36,18 @@ from nexus_tray.commands import (
 from nexus_tray.core.backend import Backend
 from nexus_tray.model import Cursor, Desired, EventKind, Level, LogQuery, Problem
 from nexus_tray.paths import Paths
-from tests.api.doubles import BOOT, House, StoredLogs, first_snapshot, stored_house
+from nexus_tray.reports import TrafficQuery
+from tests.api.doubles import (
+    ACCESS,
+    BOOT,
+    EXAMINATION,
+    SETUP,
+    House,
+    StoredLogs,
+    first_snapshot,
+    stored_house,
+    traffic,
+)
 from tests.api.wires import TOKEN, served
 
 
@@ -61,6 +81,15 @@ COMMANDS: list[AnyCommand] = [
     UnlockSecrets(passphrase=" with spaces "),
     GetAutostart(),
     SetAutostart(enabled=True),
+    EndSession(id="a1b2c3"),
+    EndAllSessions(),
+    Pause(until_at=1_790_000_900.5),
+    Resume(),
+    Panic(),
+    FetchTool(name="opencode"),
+    CancelFetch(name="cloudflared"),
+    PassStep(step="tools"),
+    ShowWindow(page="/logs?source=quick"),
     Shutdown(),
 ]
 
@@ -106,6 +135,19 @@ def test_no_name_reaches_beyond_its_place(
 
 def test_the_snapshot_is_the_same_value(backend: Backend) -> None:
     assert backend.snapshot() == first_snapshot()
+
+
+def test_the_reports_are_the_same_values(backend: Backend) -> None:
+    assert backend.access() == ACCESS
+    assert backend.examine() == EXAMINATION
+    assert backend.setup() == SETUP
+    query = TrafficQuery(seconds=600, points=60)
+    assert backend.traffic(query) == traffic(query)
+
+
+def test_a_pause_without_an_end_arrives_as_that(backend: Backend, house: House[StoredLogs]) -> None:
+    assert backend.submit(Pause()).ok
+    assert house.came == [Pause(until_at=None)]
 
 
 def test_a_new_reader_gets_one_reset_with_the_snapshot(backend: Backend) -> None:

@@ -33,7 +33,7 @@ from nexus_tray.model import (
     ServiceKind,
     ServiceState,
 )
-from tests.api.doubles import AT, REFUSED, House, house, service
+from tests.api.doubles import AT, REFUSED, House, house, reports, service
 from tests.desktop.tray_host import Host, Item, private_bus
 
 ICONS = Path(__file__).parent.parent.parent / "icons"
@@ -74,7 +74,9 @@ class Desk:
             SetAutostart: self._set_autostart,
             OpenDashboard: lambda command: f"http://127.0.0.1:1/#{command.page}",
         }
-        return LocalBackend(self.house.journal, self.house.logs, self.house.settings, handlers)
+        return LocalBackend(
+            self.house.journal, self.house.logs, self.house.settings, handlers, reports()
+        )
 
     @property
     def came(self) -> list[Command]:

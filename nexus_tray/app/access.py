@@ -1,0 +1,40 @@
+"""Who can come in, read from sign-in's tables for the front ends.
+
+Owns the translation of rows into the report. Any thread.
+"""
+
+from nexus_tray.reports import Access, AuditEntry, Device
+from nexus_tray.store.accounts import Accounts, SessionRow
+from nexus_tray.store.audit import Audit, AuditRow
+
+SHOWN = 100
+"""Rows of the trail that a page shows at once."""
+
+
+def read(accounts: Accounts, audit: Audit) -> Access:
+    """How it stands now. Raises Problem when the database cannot be read."""
+    return Access(
+        password=accounts.has_password(),
+        devices=tuple(_device(row) for row in accounts.sessions()),
+        trail=tuple(_entry(row) for row in audit.newest(SHOWN)),
+    )
+
+
+def _device(row: SessionRow) -> Device:
+    return Device(
+        id=row.id,
+        name=row.name,
+        address=row.address,
+        door=row.door,
+        host=row.host,
+        signed_in_at=row.created_at,
+        seen_at=row.seen_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _entry(row: AuditRow) -> AuditEntry:
+    return AuditEntry(
+        id=row.id, at=row.at, event=str(row.event), who=row.who, address=row.address,
+        text=row.outcome,
+    )  # fmt: skip
