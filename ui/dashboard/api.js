@@ -25,8 +25,13 @@ const SILENT = {
 export const token = () => sessionStorage.getItem(KEY);
 export const forget = () => sessionStorage.removeItem(KEY);
 
-/** Exchange the ticket in the address, if there is one; the page to go to, or null. */
-export async function enter() {
+let entering = null;
+
+/** Exchange the ticket in the address, if there is one; the page to go to, or null. Once: it
+ *  is begun before the page is drawn, and waited for by what draws it. */
+export const enter = () => (entering ||= exchange());
+
+async function exchange() {
   const given = new URLSearchParams(location.hash.slice(1));
   const ticket = given.get("ticket");
   if (!ticket) return null;
