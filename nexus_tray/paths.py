@@ -43,9 +43,19 @@ class Paths:
         return self.data / "logs.db"
 
     @property
+    def traffic_database(self) -> Path:
+        """What passed, in minutes, for a week. Apart: its loss costs a chart and nothing else."""
+        return self.data / "traffic.db"
+
+    @property
     def secrets_file(self) -> Path:
         """Encrypted secrets, used only where the system has no keyring."""
         return self.data / "secrets.enc"
+
+    @property
+    def pause_file(self) -> Path:
+        """There while remote access is paused: until when (`store.pause_file`)."""
+        return self.data / "pause.json"
 
     @property
     def lock(self) -> Path:
@@ -56,6 +66,11 @@ class Paths:
     def api_file(self) -> Path:
         """Address and token of the running instance's local API (JSON, 0600)."""
         return self.run / "api.json"
+
+    @property
+    def pages_file(self) -> Path:
+        """The open dashboard pages of this guard's life, as hashes (JSON, 0600)."""
+        return self.run / "pages.json"
 
     @property
     def tunnel_socket(self) -> Path:

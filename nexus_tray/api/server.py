@@ -1,4 +1,4 @@
-"""The local API's server: Backend on 127.0.0.1, on a random port.
+"""The local API's server: Backend on 127.0.0.1, on a random port or one that it is given.
 
 Owns the way from a request to a route: the entrance first (api.entrance), for every path;
 then bottle's router; then the route's handler. Imports Backend and its own room. The
@@ -7,6 +7,7 @@ never holds up the end of the program.
 """
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,8 +59,9 @@ class ApiServer:
     """Serves Backend on a loopback port. `start()` and `stop()` once each, from any thread.
 
     `token` is the bearer token (256 bits, new for each start of the program); `url` the
-    address to tell. `pages` are the dashboard's files, served below `/`. The port is bound
-    when the object is made. Raises OSError.
+    address to tell. `pages` are the dashboard's files, served below `/`. `tickets` know who
+    may come in with them. The port is bound when the object is made, unless `bound` brings
+    a socket that is. Raises OSError.
     """
 
     def __init__(
@@ -69,13 +71,15 @@ class ApiServer:
         *,
         pages: Pages = MappingProxyType({}),
         port: int = 0,
+        bound: socket.socket | None = None,
+        tickets: Tickets | None = None,
         streams: int = STREAMS,
         connections: int = CONNECTIONS,
     ) -> None:
         self._closing = threading.Event()
-        self._tickets = Tickets()
+        self._tickets = tickets or Tickets()
         app = application(backend, self._closing, streams, self._tickets.redeem)
-        self._server = Listener(port, connections)
+        self._server = Listener(port, connections, bound)
         authority = f"127.0.0.1:{self._server.server_port}"
         wanted = Pass(authority=authority, token=token, session=self._tickets.admits)
         self.url = f"http://{authority}"

@@ -3,16 +3,21 @@
 Owns the tickets and the sessions they become (SECURITY.md "Local dashboard and API"). A
 ticket stands in the address that is opened, behind `#`, so it is in no request, no Referer
 and no log; it works once, for a minute. The session's token lives in the page's
-sessionStorage and dies with this program. Both are kept as hashes only. Standard library
-only; any thread.
+sessionStorage and dies with this start of the product: only a restart after a crash gets
+the sessions of before. Both are kept as hashes only. Imports the model; any thread.
 """
 
 import hashlib
+import logging
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from nexus_tray.model import Problem
+
+log = logging.getLogger(__name__)
 
 TICKET_SECONDS = 60.0
 MOST_TICKETS = 16
@@ -20,14 +25,33 @@ MOST_SESSIONS = 32
 """Pages open at a time; one more ends the one that was silent longest."""
 
 
-class Tickets:
-    """Tickets and sessions of one program. `clock` is monotonic, in seconds."""
+Hashes = tuple[bytes, ...]
+"""The hashes of the tokens of open sessions, the one that was silent longest first."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+
+def _nowhere(_: Hashes) -> None:
+    return
+
+
+class Tickets:
+    """Tickets and sessions of one program. `clock` is monotonic, in seconds.
+
+    `sessions` are those of before a crash; `keep` is called with all of them whenever there
+    is another, and may raise Problem.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sessions: Iterable[bytes] = (),
+        keep: Callable[[Hashes], None] = _nowhere,
+    ) -> None:
         self._clock = clock
+        self._keep = keep
+        self._keeping = threading.Lock()
         self._lock = threading.Lock()
         self._tickets: OrderedDict[bytes, float] = OrderedDict()
-        self._sessions: OrderedDict[bytes, None] = OrderedDict()
+        self._sessions: OrderedDict[bytes, None] = OrderedDict.fromkeys(sessions)
 
     def issue(self) -> str:
         """A new ticket: 256 bits, good once within TICKET_SECONDS."""
@@ -48,6 +72,10 @@ class Tickets:
             self._sessions[_hash(token)] = None
             while len(self._sessions) > MOST_SESSIONS:
                 self._sessions.popitem(last=False)
+        try:
+            self._store()
+        except Problem as problem:  # the page works all the same, until a crash
+            log.warning("Open pages cannot be remembered: %s", problem.reason)
         return token
 
     def admits(self, token: str) -> bool:
@@ -59,6 +87,23 @@ class Tickets:
                 return False
             self._sessions.move_to_end(key)
             return True
+
+    def void_all(self) -> None:
+        """End every session and every ticket, now and for every later program.
+
+        Raises Problem when the last part could not be made sure of; the rest is done then.
+        """
+        with self._lock:
+            self._tickets.clear()
+            self._sessions.clear()
+        self._store()
+
+    def _store(self) -> None:
+        # What is written last is what was true last, whoever comes first here.
+        with self._keeping:
+            with self._lock:
+                sessions = tuple(self._sessions)
+            self._keep(sessions)
 
 
 def _hash(secret: str) -> bytes:

@@ -145,15 +145,25 @@ class Listener(ThreadingMixIn, WSGIServer):
     allow_reuse_address = False
     allow_reuse_port = False
 
-    def __init__(self, port: int, connections: int) -> None:
+    def __init__(self, port: int, connections: int, bound: socket.socket | None = None) -> None:
+        """`bound`: a socket that is bound to a loopback port already, instead of `port`."""
         self._places = threading.BoundedSemaphore(connections)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Connection)
+        super().__init__(("127.0.0.1", port), _Connection, bind_and_activate=bound is None)
+        if bound is not None:
+            self.socket.close()
+            self.socket = bound
+            self.server_address = bound.getsockname()
+            self._name()
+            self.server_activate()
 
     def server_bind(self) -> None:
         """As the base does, without its look-up of our own host name, which can hang."""
         TCPServer.server_bind(self)
+        self._name()
+
+    def _name(self) -> None:
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
         self.setup_environ()
 

@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
@@ -22,11 +23,15 @@ from pathlib import Path
 from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
+from nexus_tray.api.tickets import Tickets
 from nexus_tray.app import access, face, log_handler
+from nexus_tray.app.access_handlers import AccessHandlers, Ways
 from nexus_tray.app.at_login import at_login
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.handlers import Handlers
+from nexus_tray.app.pause import PauseKeeper
+from nexus_tray.app.traffic import TrafficWatch
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
@@ -34,14 +39,16 @@ from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.model import Level, Problem
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Examination, Setup, Traffic
+from nexus_tray.reports import Examination, Setup
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
+from nexus_tray.store.history import History
 from nexus_tray.store.logs import LogStore
 from nexus_tray.store.secrets import SecretStore
 from nexus_tray.system import guard, instance, runtime
 from nexus_tray.system.autostart import AtLogin
+from nexus_tray.system.open_pages import OpenPages
 
 logger = logging.getLogger(__name__)
 
@@ -59,19 +66,28 @@ class Program:
     """Everything, put together. Made on the main thread; `close` may be called by any.
 
     Raises Problem when it cannot even begin: another instance, settings that cannot be
-    read, folders that are not ours.
+    read, folders that are not ours. `listener` is what `guard.listener` found: the socket
+    that open pages know, and the name of the guard's life.
     """
 
-    def __init__(self, paths: Paths, directory: Path, starter: AtLogin) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        directory: Path,
+        starter: AtLogin,
+        listener: tuple[int, str] | None = None,
+    ) -> None:
         self._ending = contextlib.ExitStack()
         self._wanted_end = threading.Event()
         try:
-            self._build(paths, directory, starter)
+            self._build(paths, directory, starter, listener)
         except BaseException:
             self._ending.close()
             raise
 
-    def _build(self, paths: Paths, directory: Path, starter: AtLogin) -> None:
+    def _build(
+        self, paths: Paths, directory: Path, starter: AtLogin, listener: tuple[int, str] | None
+    ) -> None:
         held = instance.take(paths)
         self._ending.callback(held.release)
         settings = ConfigStore(paths)
@@ -88,6 +104,15 @@ class Program:
         keys = SecretStore(paths)
         self._door = Door(paths, journal.latest, self._submit)
         self._ending.callback(self._door.close)
+        self._traffic = TrafficWatch(
+            History(
+                paths.traffic_database,
+                time.time(),
+                lambda text: logs.append(log_handler.SOURCE, Level.WARNING, text),
+            ),
+            self._door.read_meter,
+        )
+        self._ending.callback(self._traffic.close)
         self._watch = ActivityWatch(self.supervisor.set_activity)
         self._ending.callback(self._watch.close)
         self._fleet = Fleet(
@@ -119,11 +144,38 @@ class Program:
             reapply=self._reapply,
             shut_down=self.ask_to_end,
         )
+        self._pause = PauseKeeper(
+            paths.pause_file,
+            time.time,
+            self.supervisor.set_pause,
+            lambda: access_handlers.note_resumed("nexus-tray", "its time was over"),
+        )
+        self._ending.callback(self._pause.close)
+        access_handlers = AccessHandlers(
+            Ways(
+                accounts=self._door.accounts,
+                audit=self._door.audit,
+                settings=settings,
+                pause=self._pause,
+                cut=self._door.cut_tunnels,
+                void_dashboards=lambda: self.tickets.void_all(),
+            )
+        )
+        table = {**handlers.table(), **access_handlers.table()}
         self.backend = LocalBackend(
-            journal, logs, settings, handlers.table(), self._reports(settings, directory)
+            journal, logs, settings, table, self._reports(settings, directory)
         )
         token = secrets.token_urlsafe(32)
-        self._api = ApiServer(self.backend, token, pages=pages.load(ui_folder("dashboard")))
+        remembered = OpenPages(paths, listener[1] if listener else None)
+        self.tickets = Tickets(sessions=remembered.recall(), keep=remembered.keep)
+        self._ending.callback(remembered.forget)
+        self._api = ApiServer(
+            self.backend,
+            token,
+            pages=pages.load(ui_folder("dashboard")),
+            bound=socket.socket(fileno=listener[0]) if listener else None,
+            tickets=self.tickets,
+        )
         self._ending.callback(self._api.stop)
         self._ending.callback(journal.close)
         self._publish: Callable[[], None] = lambda: runtime.publish(paths, self._api.url, token)
@@ -133,6 +185,7 @@ class Program:
     def start(self) -> None:
         """Begin: services first, then the local API, so that the first answer is true."""
         self.supervisor.start()
+        self._pause.start()
         self._reapply()
         self._api.start()
         self._publish()
@@ -154,7 +207,7 @@ class Program:
     def _reports(self, settings: ConfigStore, directory: Path) -> Reports:
         return Reports(
             access=lambda: access.read(self._door.accounts(), self._door.audit()),
-            traffic=lambda query: Traffic(step=query.seconds / query.points),
+            traffic=self._traffic.report,
             examine=lambda: Examination(at=time.time()),
             setup=lambda: Setup(
                 finished=True,
@@ -177,10 +230,11 @@ HINT = "How it stands: nexus-tray status. To end it: Ctrl-C here, or nexus-tray 
 def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     """Run until asked to end; an exit code of `system.guard`."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    listener = guard.listener()  # before any child is started
     headless = face.is_headless(os.environ, asked=headless)
     starter = at_login(os.environ, directory, headless=headless)
     try:
-        program = Program(paths, directory, starter)
+        program = Program(paths, directory, starter, listener)
     except Problem as problem:
         sys.stderr.write(f"nexus-tray: {problem.reason}\n")
         already = problem.reason.code == instance.ALREADY_RUNNING.code

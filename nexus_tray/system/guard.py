@@ -3,7 +3,9 @@
 `nexus-tray run` *is* the guard: `__main__` calls `run` with the program's argv before
 anything else is imported, and the program calls `watch`. The guard holds a pipe open
 while it lives; it passes the first signal on, kills at the second, starts a crashed
-program again, and returns only when nothing below it runs any more (SECURITY 15).
+program again, and returns only when nothing below it runs any more (SECURITY 15). It also keeps
+the local API's listening socket: while a crashed program is down, whoever calls waits in
+its queue, and nobody else can listen where open dashboards offer their tokens.
 
 One thread. It lives as long as the product, so it imports next to nothing: no typing, no
 dataclasses, no pathlib (together 2.5 MB). What differs by operating system is `Ward`, in
@@ -11,6 +13,7 @@ dataclasses, no pathlib (together 2.5 MB). What differs by operating system is `
 """
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +46,10 @@ SETTLED = 60.0
 
 PIPE = "NEXUS_TRAY_GUARD"
 """Names the guard's pipe (a descriptor) to the program; taken away again by `watch`."""
+
+
+LISTENER = "NEXUS_TRAY_LISTENER"
+"""Names the listening socket to the program, as `descriptor:life`; taken away by `listener`."""
 
 
 def back_off(starts: Sequence[float], now: float) -> float | None:
@@ -117,6 +124,27 @@ def watch(on_gone: Callable[[], None]) -> bool:
 
     threading.Thread(target=wait, name="guard watch", daemon=True).start()
     return True
+
+
+def listener() -> tuple[int, str] | None:
+    """For the program: the guard's listening socket on loopback, and a name of its life.
+
+    The descriptor stays the guard's too: close it, never shut it down. The name is the same
+    for every program that this guard starts, and for no other. None: there is no guard, or
+    it has none to give (Windows). Call once, before any child is started: from then on
+    nothing of it is passed on to children. Raises nothing.
+    """
+    number, _, life = os.environ.pop(LISTENER, "").partition(":")
+    if not (number.isascii() and number.isdigit() and life):
+        return None
+    descriptor = int(number)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None
+    except OSError:  # a name left over from elsewhere: no such descriptor here
+        return None
+    os.set_inheritable(descriptor, False)
+    return descriptor, life
 
 
 def _ending(code: int) -> str:

@@ -2,10 +2,12 @@
 
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.api.tickets import MOST_SESSIONS, MOST_TICKETS, TICKET_SECONDS, Tickets
+from nexus_tray.api.tickets import MOST_SESSIONS, MOST_TICKETS, TICKET_SECONDS, Hashes, Tickets
+from nexus_tray.model import Hop, Problem, Reason
 
 
 class Clock:
@@ -82,3 +84,36 @@ def test_nothing_is_kept_in_clear() -> None:
     kept = repr(vars(tickets))
     assert ticket not in kept
     assert token not in kept
+
+
+def test_the_next_program_admits_whom_this_one_did() -> None:
+    kept: list[Hashes] = []
+    first = Tickets(keep=kept.append)
+    tokens = [first.redeem(first.issue()) or "" for _ in range(3)]
+    ticket = first.issue()
+    second = Tickets(sessions=kept[-1], keep=kept.append)
+    assert all(second.admits(token) for token in tokens)
+    assert second.redeem(ticket) is None  # a link that was not used yet dies with its program
+    assert not any(token in repr(kept) for token in tokens)
+
+
+def test_all_can_be_ended_for_good() -> None:
+    kept: list[Hashes] = []
+    tickets = Tickets(keep=kept.append)
+    token, ticket = tickets.redeem(tickets.issue()) or "", tickets.issue()
+    tickets.void_all()
+    assert not tickets.admits(token)
+    assert tickets.redeem(ticket) is None
+    assert kept[-1] == ()
+
+
+def test_a_full_disk_keeps_nobody_out_and_is_told_when_it_matters() -> None:
+    def full(_: Hashes) -> None:
+        raise Problem(Reason(code="disk-full", hop=Hop.GATEWAY, what="Full."))
+
+    tickets = Tickets(keep=full)
+    token = tickets.redeem(tickets.issue()) or ""
+    assert tickets.admits(token)
+    with pytest.raises(Problem, match="Full"):
+        tickets.void_all()
+    assert not tickets.admits(token)
