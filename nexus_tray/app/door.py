@@ -10,13 +10,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.events.bridge import Bridge
 from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.meter import Reading
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.shaping.manifest import ManifestCopy
 from nexus_tray.gateway.shaping.shaping import Shaping
@@ -113,6 +114,11 @@ class Door:
         gateway = self._gateway
         return gateway.local_address if gateway is not None and gateway.running else None
 
+    def read_meter(self) -> Reading | None:
+        """What passed until now; None while the gateway is shut."""
+        gateway = self._gateway
+        return gateway.read_meter() if gateway is not None else None
+
     def set_upstream(self, upstream: Upstream | None) -> None:
         """OpenCode listens there; None: nowhere."""
         with self._lock:
@@ -120,6 +126,14 @@ class Door:
             gateway = self._gateway
         if gateway is not None:
             gateway.set_upstream(upstream)
+
+    def cut_tunnels(self, names: Iterable[str]) -> None:
+        """Admit nothing through these tunnels any more, and end what came through them; at
+        once, for a cloudflared that ends in order takes seconds. Each start admits anew."""
+        gateway = self._gateway
+        if gateway is not None:
+            for name in names:
+                gateway.close_door(name)
 
     def close(self) -> None:
         """End what is not the gateway's own run: threads, database."""

@@ -5,10 +5,11 @@ start and after the end too; they act on the loop's own thread. May import `gate
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from socket import socket
@@ -17,6 +18,7 @@ from typing import TypeVar
 from nexus_tray.gateway import doors
 from nexus_tray.gateway.bounds import Bounds, Counters
 from nexus_tray.gateway.http import Door, DoorKind, Shape, Site, Upstream
+from nexus_tray.gateway.meter import Reading
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.visitor import VisitorConnection
 
@@ -180,6 +182,25 @@ class Gateway:
     def counters(self) -> Counters:
         """What was measured until now."""
         return self._call(self._relay.counters)
+
+    def read_meter(self) -> Reading | None:
+        """What passed until now; None while the gateway is shut. Waits for nobody."""
+        if not self.running:
+            return None
+        reading = self._relay.meter.read()
+        self._post(self._relay.meter.begin_anew)
+        return reading
+
+    @contextlib.contextmanager
+    def unmetered(self, port: int) -> Iterator[None]:
+        """What this program itself asks from that port, over a connection that is made within
+        the block, is no traffic."""
+        relay = self._relay
+        relay.own_ports |= {port}
+        try:
+            yield
+        finally:
+            relay.own_ports -= {port}
 
     # the thread
 

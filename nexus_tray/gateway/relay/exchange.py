@@ -27,6 +27,9 @@ class Client(Protocol):
     def hold_upload(self, held: bool) -> None:
         """Stop or resume reading from the visitor."""
 
+    def answering(self, head: ResponseHead) -> None:
+        """The answer begins."""
+
     def became_raw(self) -> None:
         """The answer was 101: from now on no byte is HTTP."""
 
@@ -144,6 +147,7 @@ class Exchange:
     def head(self, head: ResponseHead) -> None:
         """Write the visitor's head: framing anew, fields filtered and shaped."""
         self.begun = True
+        self._client.answering(head)
         lines = fields.to_visitor(head.headers)
         if head.status == 101:
             self._raw = True

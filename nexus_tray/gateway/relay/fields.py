@@ -5,7 +5,7 @@ Names are always lower case here, and values bytes as they came.
 """
 
 from nexus_tray.gateway.http import Headers, Request
-from nexus_tray.gateway.relay.heads import RequestHead
+from nexus_tray.gateway.relay.heads import RequestHead, ResponseHead
 
 OUR_COOKIES = frozenset((b"__host-nexus", b"nexus_local"))
 """In lower case: a cookie that resembles ours is no business of OpenCode's either."""
@@ -87,6 +87,13 @@ def stays_open(minor: int, headers: Headers) -> bool:
     """The peer's connection may carry another message. HTTP/1.0 is always closed: its
     keep-alive was never specified well enough."""
     return minor == 1 and b"close" not in options(headers)
+
+
+def is_event_stream(head: ResponseHead) -> bool:
+    """The answer is a stream of server-sent events, which has no end."""
+    return any(
+        value.startswith(b"text/event-stream") for value in values(head.headers, b"content-type")
+    )
 
 
 def _dropped(name: bytes) -> bool:

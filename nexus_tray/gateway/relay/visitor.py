@@ -18,7 +18,7 @@ from nexus_tray.gateway.relay import answers, fields, rules
 from nexus_tray.gateway.relay.channel import SocketChannel
 from nexus_tray.gateway.relay.exchange import Exchange
 from nexus_tray.gateway.relay.framing import End, Reader
-from nexus_tray.gateway.relay.heads import Refused, RequestHead, parse_request
+from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead, parse_request
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.wire import State, Wire
 
@@ -45,6 +45,8 @@ class VisitorConnection(Wire):
         self._task: asyncio.Task[None] | None = None
         self._pumping = False
         self._foreign = False
+        self._asked_at: float | None = None
+        self._metered_stream = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look who it is while his socket is surely still his."""
@@ -82,6 +84,7 @@ class VisitorConnection(Wire):
     def _handle(self, event: RequestHead | bytes | End) -> None:
         if isinstance(event, RequestHead):
             self._relay.tally.requests += 1
+            self._asked_at = self._relay.clock()
             self._on_head(event)
         elif isinstance(event, bytes):
             self._on_body(event)
@@ -204,6 +207,7 @@ class VisitorConnection(Wire):
     def _give_up(self, response: Response) -> None:
         """Answer, if no answer has begun, and close."""
         exchange, self._exchange = self._exchange, None
+        self._stream_over()
         if exchange is not None:
             exchange.abandon()
         if self._state is State.CLOSED:
@@ -218,6 +222,7 @@ class VisitorConnection(Wire):
         read to its end always ends the connection."""
         keep = keep and not response.close and self._reader.whole
         method = self._request.method if self._request is not None else "GET"
+        self._answered(response.status)
         self.send(answers.render(response, method=method, keep=keep))
         if keep:
             self._next_request()
@@ -241,6 +246,7 @@ class VisitorConnection(Wire):
             self._answer(accepted, keep=False)
             return
         self._state = State.CHANNEL
+        self._answered(101, endless=True)
         self._expect_within(None)
         self._channel = SocketChannel(
             self.send, self._transport.close, self.hold_upload, self._relay.bounds.buffer
@@ -260,7 +266,28 @@ class VisitorConnection(Wire):
         finally:
             self._transport.close()
 
+    # the meter
+
+    def _answered(self, status: int, *, endless: bool = False) -> None:
+        """An answer begins. What was no whole head, and so no request, is not counted."""
+        asked_at, self._asked_at = self._asked_at, None
+        if asked_at is None:
+            return
+        self._meter.answered(status, self._relay.clock() - asked_at)
+        if endless:
+            self._metered_stream = True
+            self._meter.opened()
+
+    def _stream_over(self) -> None:
+        if self._metered_stream:
+            self._metered_stream = False
+            self._meter.closed()
+
     # from the exchange
+
+    def answering(self, head: ResponseHead) -> None:
+        """OpenCode's answer begins; an event stream and a tunnel go on for as long as they like."""
+        self._answered(head.status, endless=head.status == 101 or fields.is_event_stream(head))
 
     def became_raw(self) -> None:
         """101: what the visitor sent meanwhile is no HTTP either."""
@@ -273,6 +300,7 @@ class VisitorConnection(Wire):
         """The answer is complete."""
         self._exchange = None
         self._held = False
+        self._stream_over()
         if self._state is State.CLOSED:
             return
         if keep and self._reader.whole:
@@ -284,6 +312,7 @@ class VisitorConnection(Wire):
         """No answer: a page of ours. Half an answer: the visitor must see that it is torn."""
         self._exchange = None
         self._held = False
+        self._stream_over()
         if self._state is State.CLOSED:
             return
         if self._state is State.RAW:
@@ -318,6 +347,7 @@ class VisitorConnection(Wire):
         self._refuse(Refused(408, "The request did not come in time."))
 
     def _gone(self) -> None:
+        self._stream_over()
         if self._exchange is not None:
             self._exchange.abandon()
             self._exchange = None

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import cast
 
 from nexus_tray.gateway.http import Principal
+from nexus_tray.gateway.meter import Meter
 from nexus_tray.gateway.relay.framing import Reader
 from nexus_tray.gateway.relay.heads import HEAD_LIMIT, RequestHead
 from nexus_tray.gateway.relay.relay import Relay
@@ -47,6 +48,7 @@ class Wire(asyncio.Protocol, ABC):
         self.principal: Principal | None = None
         self.door: str | None = None
         self._relay = relay
+        self._meter = relay.meter
         self._state = State.HEAD
         self._held = False
         self._paused = False
@@ -91,12 +93,15 @@ class Wire(asyncio.Protocol, ABC):
     def send(self, data: bytes) -> None:
         """Bytes for the visitor."""
         self._relay.tally.sent += len(data)
+        self._meter.sent += len(data)
         self._transport.write(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A visitor has come."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._transport.set_write_buffer_limits(self._relay.bounds.buffer)
+        if self._relay.own_ports and _port(transport) in self._relay.own_ports:
+            self._meter = Meter()  # nobody reads it: our own questions are no traffic
         self._expect_within(self._relay.bounds.head)
         if not self._relay.join(self):
             self._state = State.CLOSED
@@ -115,6 +120,7 @@ class Wire(asyncio.Protocol, ABC):
     def data_received(self, data: bytes) -> None:
         """Bytes from the visitor."""
         self._relay.tally.received += len(data)
+        self._meter.received += len(data)
         if self._state is State.RAW or self._state is State.CHANNEL:
             self._raw(data)
         elif self._state not in _DEAF:
@@ -179,3 +185,9 @@ class Wire(asyncio.Protocol, ABC):
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
         self._regulate()
+
+
+def _port(transport: asyncio.BaseTransport) -> int | None:
+    """From which port of this machine he comes; None: over a Unix socket."""
+    peer = transport.get_extra_info("peername")
+    return peer[1] if isinstance(peer, tuple) and len(peer) > 1 else None

@@ -1,0 +1,143 @@
+"""The traffic history: seconds for an hour in memory, minutes for a week on disk.
+
+Owns both and the answer to a `TrafficQuery`. Imports the model, the reports and its own
+room. One thread records, any thread reads; one lock, held for a few milliseconds at most.
+
+Figures for a chart are never worth more than the program: a file that cannot be used is
+said once, and what was not written waits in memory, an hour of it. A time in which nothing
+was measured is a gap. A clock that is set back makes two pasts share their steps: they are
+added up, nothing is overwritten.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from nexus_tray.model import Problem
+from nexus_tray.reports import Traffic, TrafficPoint, TrafficQuery
+from nexus_tray.store import history_steps
+from nexus_tray.store.history_file import HistoryFile, is_damage, open_or_begin
+from nexus_tray.store.history_steps import MINUTE
+
+HOUR = 3600
+WAITING = 60
+"""Minutes that wait for a disk that takes nothing."""
+
+
+class History:
+    """What passed, over time. Close it, or the present minute is lost.
+
+    `say` is told in words what went wrong with the file. Never raises for it.
+    """
+
+    def __init__(self, path: Path, now: float, say: Callable[[str], None]) -> None:
+        self._path = path
+        self._say = say
+        self._lock = threading.Lock()
+        self._seconds: dict[int, TrafficPoint] = {}  # in the order of their coming
+        self._waiting: dict[int, list[TrafficPoint]] = {}  # minutes that are not on disk yet
+        self._minute = 0
+        self._told = ""
+        self._file: HistoryFile | None = None
+        self._open(now)
+
+    def record(self, second: TrafficPoint) -> None:
+        """Add what passed in the second that began at `second.at`. At most once a minute this
+        waits for the disk: a thread of its own should call."""
+        at = int(second.at)
+        minute = at // MINUTE * MINUTE
+        with self._lock:
+            known = self._seconds.get(at)
+            self._seconds[at] = history_steps.merge(at, [known, second] if known else [second])
+            if len(self._seconds) > HOUR:
+                del self._seconds[next(iter(self._seconds))]
+            if minute != self._minute:
+                self._flush(float(at))
+                self._minute = minute
+            self._waiting.setdefault(minute, []).append(second)
+
+    def read(self, query: TrafficQuery, now: float) -> Traffic:
+        """The last `query.seconds` before `now`, in steps of a round length."""
+        with self._lock:
+            step, begin, end = history_steps.window(now, query.seconds, query.points, 1)
+            if self._reaches_to(begin, now, query.seconds):
+                found = [p for at, p in self._seconds.items() if begin <= at < end]
+            else:
+                step, begin, end = history_steps.window(now, query.seconds, query.points, MINUTE)
+                found = self._minutes(begin, end)
+        return Traffic(step=float(step), points=tuple(history_steps.gather(found, step)))
+
+    def close(self, now: float) -> None:
+        """Write the present minute and close the file. `now` in seconds since the epoch."""
+        with self._lock:
+            self._flush(now)
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    # all below: with the lock held, or before anybody else has us
+
+    def _reaches_to(self, begin: int, now: float, seconds: int) -> bool:
+        """Whether the seconds in memory say all that is known since `begin`."""
+        if seconds > HOUR:
+            return False
+        first = min((at for at in self._seconds if begin <= at <= now), default=int(now))
+        minutes = self._minutes(begin // MINUTE * MINUTE, first // MINUTE * MINUTE)
+        return not minutes
+
+    def _minutes(self, begin: int, end: int) -> list[TrafficPoint]:
+        """On disk and waiting, from `begin` until before `end`."""
+        found = [
+            history_steps.merge(at, points)
+            for at, points in self._waiting.items()
+            if begin <= at < end
+        ]
+        if self._file is not None:
+            try:
+                found += self._file.read(begin, end)
+            except sqlite3.Error as error:
+                self._failed("read", error, float(end))
+        return found
+
+    def _open(self, now: float) -> None:
+        try:
+            self._file, told = open_or_begin(self._path, now)
+        except Problem as problem:
+            self._tell(f"The traffic history is kept in memory only. {problem.reason}")
+        except (sqlite3.Error, OSError) as error:
+            self._tell(f"The traffic history is kept in memory only: {self._path}: {error}.")
+        else:
+            if told:
+                self._tell(told)
+
+    def _flush(self, now: float) -> None:
+        """Write what waits; it goes on waiting if that fails."""
+        if not self._waiting:
+            return
+        if self._file is None:
+            self._open(now)
+        if self._file is not None:
+            minutes = [history_steps.merge(at, points) for at, points in self._waiting.items()]
+            try:
+                self._file.add(minutes)
+            except sqlite3.Error as error:
+                self._failed("written", error, now)
+            else:
+                self._waiting.clear()
+                self._told = ""
+        while len(self._waiting) > WAITING:
+            del self._waiting[next(iter(self._waiting))]
+
+    def _failed(self, done: str, error: sqlite3.Error, now: float) -> None:
+        self._tell(f"The traffic history could not be {done}: {error}. It is kept in memory.")
+        if is_damage(error) and self._file is not None:
+            self._file.close()
+            self._file = None
+            self._open(now)  # which finds the damage, and puts the file aside
+
+    def _tell(self, text: str) -> None:
+        """Once for each trouble, not once a minute."""
+        if text != self._told:
+            self._told = text
+            self._say(text)
