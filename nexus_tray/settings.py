@@ -12,6 +12,13 @@ SCHEMA_VERSION = 1
 
 TunnelName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+TimeOfDay = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?\Z",
+        description="A time such as 22:00, or nothing.",
+    ),
+]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +73,32 @@ class LogSettings(Section, frozen=True):
     max_megabytes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
 
 
+class NotificationSettings(Section, frozen=True):
+    """What the desktop tells.
+
+    `level`: `important` tells OpenCode's questions, what is not reachable or cannot run, an
+    address that changed and each new sign-in; `all` also the first address and sessions that
+    have finished; `off` nothing. `quiet_from`: begin of the quiet hours, local time (empty:
+    none); in them only new sign-ins are told, and what still waits is told at their end.
+    `quiet_to`: their end, the next morning too.
+    """
+
+    level: Literal["off", "important", "all"] = "important"
+    quiet_from: TimeOfDay = ""
+    quiet_to: TimeOfDay = ""
+
+
+class DashboardSettings(Section, frozen=True):
+    """The dashboard on this machine.
+
+    `open_in`: where it opens. `auto`: in a window of its own where the system has a web
+    view, else in the browser. `window`: the same, and what is missing is said each time, not
+    only once. `browser`: always in the browser.
+    """
+
+    open_in: Literal["auto", "window", "browser"] = "auto"
+
+
 class Settings(Section, frozen=True):
     """All settings; `version` is the schema's, raised by migrations only."""
 
@@ -75,6 +108,8 @@ class Settings(Section, frozen=True):
     cloudflared: CloudflaredSettings = CloudflaredSettings()
     tunnels: tuple[TunnelSettings, ...] = (TunnelSettings(name="quick"),)
     logs: LogSettings = LogSettings()
+    notifications: NotificationSettings = NotificationSettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
 
 class Configuration(Section, frozen=True):
