@@ -196,7 +196,8 @@ class Snapshot(Value, frozen=True):
     """The whole truth at one moment: frozen, small, and the JSON that goes out.
 
     `cursor` is the id of the journal entry that this snapshot reflects; `boot_id` changes
-    when the program restarts, which makes older cursors meaningless.
+    when the program restarts, which makes older cursors meaningless. `paused`: remote access
+    is closed until `paused_until` (None: until somebody resumes it).
     """
 
     boot_id: str
@@ -210,6 +211,8 @@ class Snapshot(Value, frozen=True):
     address: str | None = None
     reason: Reason | None = None
     activity: Activity | None = None
+    paused: bool = False
+    paused_until: float | None = None
 
     def service(self, name: str) -> Service | None:
         """The service of that name, or None."""

@@ -4,7 +4,9 @@ Owns the headline, the five hops and the sentences of the journal, so that the t
 dashboard and the CLI say the same thing. No clock: times come as arguments.
 """
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nexus_tray.core.machine import Machine
 from nexus_tray.model import (
@@ -37,6 +39,17 @@ TRANSPORTS = {"quic": "QUIC", "http2": "HTTP/2"}
 TITLES = {ServiceKind.OPENCODE: "OpenCode", ServiceKind.GATEWAY: "The gateway"}
 
 
+HALF_DAY = 12 * 3600.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Remote access is paused until then (epoch seconds; None: until it is resumed)."""
+
+    reason: Reason
+    until_at: float | None = None
+
+
 def service_of(
     machine: Machine, kind: ServiceKind, facts: Facts, now: float, now_at: float
 ) -> Service:
@@ -64,10 +77,14 @@ def compose(
     services: tuple[Service, ...],
     activity: Activity | None,
     visited_at: float | None,
+    pause: Pause | None = None,
 ) -> Snapshot:
     """The whole truth from its parts."""
     hops = path(services, visited_at, taken_at)
     state, reason = overall(hops), first_reason(hops)
+    if pause is not None and state is not HopState.DOWN:
+        closing = any(s.kind is ServiceKind.TUNNEL and s.state is S.STOPPING for s in services)
+        state, reason = HopState.BUSY if closing else HopState.OFF, pause.reason
     tunnel = best_tunnel(services)
     address = tunnel.facts.address if tunnel else None
     return Snapshot(
@@ -82,6 +99,8 @@ def compose(
         address=address,
         reason=None if state is HopState.UP else reason,
         activity=activity,
+        paused=pause is not None,
+        paused_until=pause.until_at if pause else None,
     )
 
 
@@ -229,3 +248,10 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(0, round(seconds))} s"
+
+
+def moment(at: float, now_at: float) -> str:
+    """A time to come as people here say it: "14:30", with the day where that could be unclear."""
+    then, now = time.localtime(at), time.localtime(now_at)
+    near = then[:3] == now[:3] or at - now_at < HALF_DAY
+    return time.strftime("%H:%M" if near else f"{then.tm_mday} %b, %H:%M", then)

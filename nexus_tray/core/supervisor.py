@@ -102,6 +102,7 @@ class Supervisor:
         self._charges: dict[str, _Charge] = {}
         self._activity: Activity | None = None
         self._visited_at: float | None = None
+        self._pause: words.Pause | None = None
         self._dirty = True
         self._published = -PUBLISH_EVERY
         self._closing = False
@@ -130,6 +131,10 @@ class Supervisor:
     def set_visited(self, at: float) -> None:
         """The last request through a tunnel came at this epoch time."""
         self._inbox.put(lambda: self._set_visited(at))
+
+    def set_pause(self, pause: words.Pause | None) -> None:
+        """Hold every tunnel, whatever is wished; None: no longer."""
+        self._inbox.put(lambda: self._set_pause(pause))
 
     def note(self, text: str, service: str = "", reason: Reason | None = None) -> None:
         """Write a sentence into the journal, in order with everything else."""
@@ -202,6 +207,9 @@ class Supervisor:
                     self._take(name, Wish(Desired.STOPPED))
 
     def _hold_for(self, charge: _Charge) -> Reason | None:
+        # Here and not in an Entry: settings that were read before the pause must not undo it.
+        if self._pause is not None and charge.entry.kind is ServiceKind.TUNNEL:
+            return self._pause.reason
         if charge.entry.hold is not None:
             return charge.entry.hold
         if charge.entry.kind is not ServiceKind.TUNNEL or charge.machine.alive:
@@ -243,6 +251,12 @@ class Supervisor:
     def _set_visited(self, at: float) -> None:
         if at != self._visited_at:
             self._visited_at, self._dirty = at, True
+
+    def _set_pause(self, pause: words.Pause | None) -> None:
+        if pause == self._pause:
+            return
+        self._journal.note(pause.reason.what if pause else "Remote access is no longer paused.")
+        self._pause, self._dirty = pause, True
 
     def _note(self, text: str, service: str, reason: Reason | None) -> None:
         self._journal.note(text, service, reason)
@@ -357,6 +371,7 @@ class Supervisor:
                 services=tuple(map(self._service, self._charges.values())),
                 activity=self._activity,
                 visited_at=self._visited_at,
+                pause=self._pause,
             )
         )
         self._published, self._dirty = now, False

@@ -176,6 +176,15 @@ class Accounts:
             ended = self._end(connection, "all sessions ended", "owner", "local")
         self._tell(ended)
 
+    def panic(self) -> int:
+        """Sign out everybody and void every one-time ticket; how many were signed in."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM tickets")
+            self._audit.add(connection, AuditEvent.PANIC, "owner", "local", "all access ended")
+            ended = self._end(connection, "all access ended", "owner", "local")
+        self._tell(ended)
+        return len(ended)
+
     def end_expired(self) -> None:
         """Remove sessions that are over, so that their open streams are cut too."""
         now = self._clock()

@@ -39,6 +39,9 @@ class AuditEvent(StrEnum):
     TICKET_USED = "ticket-used"
     TICKET_REFUSED = "ticket-refused"
     DENIED = "denied"
+    ACCESS_PAUSED = "access-paused"
+    ACCESS_RESUMED = "access-resumed"
+    PANIC = "panic"
 
 
 class AuditRow(Value, frozen=True):

@@ -1,9 +1,11 @@
 """The words: what each situation is called, on the path and in one line."""
 
+import time
+
 import msgspec
 import pytest
 
-from nexus_tray.core.snapshot import ago, change_note, compose
+from nexus_tray.core.snapshot import Pause, ago, change_note, compose, moment
 from nexus_tray.model import (
     Desired,
     Facts,
@@ -108,3 +110,37 @@ def test_every_state_has_its_sentence(state: ServiceState) -> None:
 )
 def test_ago(seconds: float, text: str) -> None:
     assert ago(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("opencode", "tunnel", "state", "line"),
+    [
+        (S.RUNNING, S.STOPPED, H.OFF, "Remote access is paused until 14:30."),
+        (S.STARTING, S.STOPPED, H.OFF, "Remote access is paused until 14:30."),
+        (S.RUNNING, S.STOPPING, H.BUSY, "Remote access is paused until 14:30."),
+        (S.BACKOFF, S.STOPPED, H.DOWN, GONE.what),
+    ],
+)
+def test_a_pause_is_said_unless_something_is_broken(
+    opencode: ServiceState, tunnel: ServiceState, state: HopState, line: str
+) -> None:
+    why = Reason(code="paused", hop=Hop.EDGE, what="Remote access is paused until 14:30.")
+    broken = GONE if opencode is S.BACKOFF else None
+    said = compose(
+        boot_id="b", cursor=1, version="1", taken_at=100.0, activity=None, visited_at=None,
+        services=(service(K.OPENCODE, opencode, broken), service(K.GATEWAY, S.RUNNING),
+                  service(K.TUNNEL, tunnel)),
+        pause=Pause(why, 900.0),
+    )  # fmt: skip
+    assert (said.state, said.headline) == (state, line)
+    assert (said.paused, said.paused_until) == (True, 900.0)
+
+
+@pytest.mark.parametrize(
+    ("after", "form"), [(900, "%H:%M"), (11 * 3600, "%H:%M"), (3 * 86400, "{day} %b, %H:%M")]
+)
+def test_a_moment_to_come_names_its_day_where_it_must(after: float, form: str) -> None:
+    at = time.localtime(1_795_000_000.0 + after)
+    assert moment(1_795_000_000.0 + after, 1_795_000_000.0) == time.strftime(
+        form.format(day=at.tm_mday), at
+    )

@@ -18,6 +18,7 @@ from nexus_tray.core.driver import (
     Wish,
 )
 from nexus_tray.core.journal import Journal
+from nexus_tray.core.snapshot import Pause
 from nexus_tray.core.supervisor import Clock, Entry, Supervisor
 from nexus_tray.model import (
     Activity,
@@ -302,3 +303,32 @@ def test_activity_is_shown_and_unknown_again(world: World) -> None:
     world.until(lambda: world.journal.latest().activity == Activity())
     world.supervisor.set_activity(None)
     world.until(lambda: world.journal.latest().activity is None)
+
+
+def test_a_pause_holds_the_tunnels_whatever_is_adopted(world: World) -> None:
+    world.supervisor.adopt(world.entries())
+    world.until_state(opencode=S.RUNNING, gateway=S.RUNNING, tunnel=S.RUNNING)
+    pause = Pause(Reason(code="paused", hop=Hop.EDGE, what="It is paused."), 5e9)
+    world.supervisor.set_pause(pause)
+    world.until_state(opencode=S.RUNNING, gateway=S.RUNNING, tunnel=S.STOPPED)
+    world.supervisor.adopt(world.entries())  # settings know of no pause
+    world.supervisor.post("tunnel", Wish(Desired.RUNNING))
+    world.supervisor.post("tunnel", Restart())
+    world.until(lambda: world.journal.latest().paused)
+    snapshot = world.journal.latest()
+    assert world.service("tunnel").state is S.STOPPED
+    assert world.service("tunnel").desired is Desired.RUNNING
+    assert (snapshot.headline, snapshot.paused_until) == ("It is paused.", 5e9)
+    world.supervisor.set_pause(None)
+    world.until_state(tunnel=S.RUNNING)
+    assert not world.journal.latest().paused
+    notes = [e.note for e in world.journal.since(Cursor(boot_id="boot", id=0), 0).events if e.note]
+    assert notes.count("It is paused.") == 1
+    assert "Remote access is no longer paused." in notes
+
+
+def test_a_pause_that_is_there_at_the_start_lets_no_tunnel_run_even_once(world: World) -> None:
+    world.supervisor.set_pause(Pause(Reason(code="paused", hop=Hop.EDGE, what="It is paused.")))
+    world.supervisor.adopt(world.entries())
+    world.until_state(opencode=S.RUNNING, gateway=S.RUNNING, tunnel=S.STOPPED)
+    assert world.drivers["tunnel"].calls == []
