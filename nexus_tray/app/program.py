@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nexus_tray import __version__
@@ -30,6 +30,7 @@ from nexus_tray.app.at_login import at_login
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.handlers import Handlers
+from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.traffic import TrafficWatch
 from nexus_tray.commands import AnyCommand, Outcome
@@ -79,6 +80,7 @@ class Program:
     ) -> None:
         self._ending = contextlib.ExitStack()
         self._wanted_end = threading.Event()
+        self._notify: Notify | None = None
         try:
             self._build(paths, directory, starter, listener)
         except BaseException:
@@ -190,6 +192,11 @@ class Program:
         self._api.start()
         self._publish()
 
+    def notify(self, environment: Mapping[str, str]) -> None:
+        """Tell the desktop what matters, from now on; where there is a desktop."""
+        self._notify = on_desktop(self.backend, self._newest_entry, environment)
+        self._notify.start()
+
     def ask_to_end(self) -> None:
         """Have `wait` return. Any thread, a signal handler too."""
         self._wanted_end.set()
@@ -200,9 +207,18 @@ class Program:
 
     def close(self) -> bool:
         """End everything in order; True if all services ended in time."""
+        if self._notify is not None:
+            self._notify.stop()
         in_time = self.supervisor.close(STOP_SECONDS)
         self._ending.close()
+        if self._notify is not None:
+            self._notify.join()
         return in_time
+
+    def _newest_entry(self) -> int:
+        """The number of the audit trail's newest row. Raises Problem."""
+        rows = self._door.audit().newest(1)
+        return rows[0].id if rows else 0
 
     def _reports(self, settings: ConfigStore, directory: Path) -> Reports:
         return Reports(
@@ -248,6 +264,7 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
         program.start()
         sys.stderr.write(f"Nexus Tray {__version__} runs. {HINT}\n")
         if not headless:
+            program.notify(os.environ)
             face.show(program.backend, os.environ, directory, program.wait)
         program.wait()
     finally:

@@ -6,6 +6,7 @@
 const NAMES = {
   enabled: "Run", directory: "Folder", program: "Program", environment: "Environment variables",
   local_port: "Local door’s port", transport: "Transport", max_megabytes: "Most megabytes", name: "Name", kind: "Kind",
+  level: "What is told", quiet_from: "Quiet from", quiet_to: "Quiet until",
 };
 const SECTIONS = {
   opencode: "OpenCode", gateway: "Gateway", cloudflared: "cloudflared", tunnels: "Tunnels", logs: "Logs",
@@ -57,7 +58,7 @@ export function wrong(schema, value) {
     return bad === undefined ? "" : `“${bad}” is no name: letters, digits and _ only.`;
   }
   if (schema.pattern && !new RegExp(schema.pattern.replace("\\Z", "$"), "u").test(value)) {
-    return "Small letters, digits and - only, at most 32.";
+    return schema.description || "Small letters, digits and - only, at most 32.";
   }
   if (schema.type === "string" && value.includes("\0")) return "There is a character in it that cannot be.";
   return "";

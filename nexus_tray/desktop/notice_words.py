@@ -1,0 +1,226 @@
+"""What a notification says and offers: its words, its answers and where a click leads.
+
+Owns the rules that titles are words of ours, that foreign text stands only in the body,
+inert and bounded, and that nobody allows what they cannot read there. Pure; imports layer
+1, the pure parts of core and its room's words; any thread.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from urllib.parse import quote, urlsplit
+
+from nexus_tray.commands import AnswerPermission, AnswerQuestion, AnyCommand
+from nexus_tray.core.snapshot import title as service_title
+from nexus_tray.desktop.words import elided
+from nexus_tray.inert import inert
+from nexus_tray.model import (
+    OpenCodeSession,
+    Question,
+    QuestionKind,
+    Reason,
+    Service,
+    Snapshot,
+)
+from nexus_tray.reports import AuditEntry
+
+ASKS, FINISHED, FAILED, ADDRESS, SIGN_IN = "asks ", "finished ", "failed ", "address ", "sign-in "
+DOWN, BACK, REFUSED = "down", "back", "refused"
+
+MOST_TEXT = 200
+"""Characters of foreign text. More is cut by most desktops, so it cannot be judged there."""
+MOST_LINES = 4
+MOST_OPTIONS = 3
+"""Buttons that desktops show beside each other."""
+QUICK_SUFFIX = ".trycloudflare.com"
+"""Names that quick tunnels get: a new one each time (Cloudflare)."""
+
+
+class Kind(StrEnum):
+    """What a notification is about."""
+
+    ASKS = "asks"
+    DOWN = "down"
+    BACK = "back"
+    FAILED = "failed"
+    ADDRESS = "address"
+    SIGN_IN = "sign-in"
+    FINISHED = "finished"
+    REFUSED = "refused"
+
+
+class Weight(IntEnum):
+    """From which level on it is told."""
+
+    IMPORTANT = 1
+    ALL = 2
+
+
+PASSING = (Kind.ADDRESS, Kind.FINISHED)
+"""What is news only once: where the level does not want it, it is not told later either."""
+
+
+@dataclass(frozen=True)
+class Button:
+    """An answer that can be given on the notification."""
+
+    label: str
+    command: AnyCommand
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One notification. `key` is who it is: the same key again takes the place of the first.
+
+    `text` is plain text, lines parted by newlines. `page` of the dashboard is where a click
+    leads. `lasting`: it is true until it is withdrawn, and worth showing late. `urgent`:
+    about security, so shown also where the desktop was asked not to disturb.
+    """
+
+    key: str
+    kind: Kind
+    title: str
+    text: str
+    page: str = "/"
+    buttons: tuple[Button, ...] = ()
+    weight: Weight = Weight.IMPORTANT
+    lasting: bool = True
+    urgent: bool = False
+
+
+def down(snapshot: Snapshot) -> Notice:
+    """The way from outside does not lead to OpenCode, and why."""
+    text = _reason(snapshot.reason) if snapshot.reason else _line(snapshot.headline)
+    return Notice(DOWN, Kind.DOWN, "Not reachable", text)
+
+
+def back(snapshot: Snapshot) -> Notice:
+    """It does again."""
+    text = _line(snapshot.address or snapshot.headline)
+    return Notice(BACK, Kind.BACK, "Reachable again", text, lasting=False)
+
+
+def failed(service: Service) -> Notice:
+    """A service that is no longer tried."""
+    title = f"{service_title(service.kind, service.name)} cannot run"
+    text = _reason(service.reason) if service.reason else "Its log says more."
+    page = f"/logs?source={quote(service.name, safe='')}"
+    return Notice(FAILED + service.name, Kind.FAILED, title, text, page)
+
+
+def address(now: str, *, before: str | None) -> Notice:
+    """Where it is reachable. One that takes the place of another matters more: that is dead."""
+    quick = (urlsplit(now).hostname or "").endswith(QUICK_SUFFIX)
+    again = "\nBrowsers must sign in again." if quick else ""
+    weight = Weight.ALL if before is None else Weight.IMPORTANT
+    text = f"{_line(now)}{again}"
+    return Notice(ADDRESS + now, Kind.ADDRESS, "New address", text, weight=weight)
+
+
+def asks(snapshot: Snapshot, question: Question) -> Notice:
+    """OpenCode waits. Answers are offered where the whole question can be read."""
+    permission = question.kind is QuestionKind.PERMISSION
+    title = "OpenCode asks for leave" if permission else "OpenCode asks"
+    asked = _asked(question)
+    text, whole = _body(asked)
+    about = _session(snapshot, question.session_id)
+    body = f"{text}\n{about}" if about else text
+    return Notice(
+        ASKS + question.id, Kind.ASKS, title, body, buttons=_answers(question, whole=whole)
+    )
+
+
+def finished(session: OpenCodeSession) -> Notice:
+    """A session that worked and is idle now."""
+    text = elided(session.title or "Without a title")
+    key = FINISHED + session.id
+    return Notice(key, Kind.FINISHED, "A session has finished", text, weight=Weight.ALL)
+
+
+def is_sign_in(row: AuditEntry) -> bool:
+    """Whether somebody came in. The owner's own way into the local door is no sign-in."""
+    return row.event == "sign-in"
+
+
+def sign_in(row: AuditEntry) -> Notice:
+    """Somebody came in, told by their browser's name and their address."""
+    text = (
+        f"{_line(row.who)} from {_line(row.address)}\n"
+        "If this was not you: sign it out and set another password."
+    )
+    return Notice(
+        f"{SIGN_IN}{row.id}", Kind.SIGN_IN, "New sign-in", text, "/access",
+        lasting=False, urgent=True,
+    )  # fmt: skip
+
+
+def many(kind: Kind, number: int, last: str = "") -> Notice:
+    """One notification for many of a kind; `last` tells one such from the next."""
+    match kind:
+        case Kind.ASKS:
+            return Notice(ASKS, kind, f"{number} questions wait", "OpenCode asks. See them all.")
+        case Kind.FINISHED:
+            title = f"{number} sessions have finished"
+            return Notice(FINISHED, kind, title, "See them all.", weight=Weight.ALL)
+        case Kind.SIGN_IN:
+            text = "If this was not you: sign them out and set another password."
+            key = f"{SIGN_IN}many {last}"
+            title = f"{number} new sign-ins"
+            return Notice(key, kind, title, text, "/access", lasting=False, urgent=True)
+        case _:
+            title = f"{number} services cannot run"
+            return Notice(FAILED, kind, title, "See why, and what to do.")
+
+
+def refused(reason: Reason) -> Notice:
+    """What was asked for by a click was not done, and why."""
+    text = _reason(reason)
+    return Notice(REFUSED, Kind.REFUSED, "It was not done", text, lasting=False)
+
+
+def _reason(reason: Reason) -> str:
+    return "\n".join(_line(part) for part in (reason.what, reason.cure) if part)
+
+
+def _line(text: str) -> str:
+    return elided(text, MOST_TEXT)
+
+
+def _body(text: str) -> tuple[str, bool]:
+    """Foreign text, inert and bounded, and whether that is all of it."""
+    lines = [inert(line) for line in text.splitlines()]
+    kept = "\n".join(lines[:MOST_LINES])
+    whole = len(lines) <= MOST_LINES and len(kept) <= MOST_TEXT
+    return (kept, True) if whole else (kept[: MOST_TEXT - 1].rstrip() + "…", False)
+
+
+def _asked(question: Question) -> str:
+    if question.kind is QuestionKind.PERMISSION:
+        return "\n".join(part for part in (question.title, question.detail) if part)
+    return "\n".join(part.text for part in question.parts) or question.title
+
+
+def _session(snapshot: Snapshot, session_id: str) -> str:
+    sessions = snapshot.activity.sessions if snapshot.activity else ()
+    title = next((s.title for s in sessions if s.id == session_id), "")
+    return f"in “{elided(title, 40)}”" if title else ""
+
+
+def _answers(question: Question, *, whole: bool) -> tuple[Button, ...]:
+    """The answers that can be judged by what is shown; none of them: a click shows it all."""
+    if not whole:
+        return ()
+    if question.kind is QuestionKind.PERMISSION:
+        replies = (("once", "Allow once"), ("always", "Always"), ("reject", "Reject"))
+        return tuple(
+            Button(label, AnswerPermission(question_id=question.id, reply=reply))
+            for reply, label in replies
+        )
+    if len(question.parts) != 1 or question.parts[0].multiple:
+        return ()
+    labels = [label for label, _ in question.parts[0].options]
+    if len(labels) > MOST_OPTIONS or any(elided(label, 30) != label for label in labels):
+        return ()
+    return tuple(
+        Button(label, AnswerQuestion(question_id=question.id, answers=((label,),)))
+        for label in labels
+    )
