@@ -89,13 +89,17 @@ class CheckState(StrEnum):
 
 
 class Check(Value, frozen=True):
-    """One thing examined: what was looked at, what was found, and why that is not well."""
+    """One thing examined: what was looked at, what was found, and why that is not well.
+
+    `command` is what to type to cure it; empty where no command does.
+    """
 
     code: str
     title: str
     state: CheckState
     text: str
     reason: Reason | None = None
+    command: str = ""
 
 
 class Examination(Value, frozen=True):

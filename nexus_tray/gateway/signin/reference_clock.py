@@ -41,7 +41,12 @@ class ReferenceClock:
 
     def off(self) -> bool:
         """Our wall clock is further from it than can be explained."""
+        away = self.drift()
+        return away is not None and abs(away) > TOLERANCE
+
+    def drift(self) -> float | None:
+        """Seconds that our wall clock is ahead of it (negative: behind); None: never told."""
         if self._told is None:
-            return False
+            return None
         at, when = self._told
-        return abs(self._wall() - (at + self._steady() - when)) > TOLERANCE
+        return self._wall() - (at + self._steady() - when)
