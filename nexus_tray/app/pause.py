@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from nexus_tray.core.snapshot import Pause, moment
+from nexus_tray.core.moments import moment
+from nexus_tray.core.snapshot import Pause
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.store import pause_file
 from nexus_tray.store.pause_file import PauseRecord

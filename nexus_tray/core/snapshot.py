@@ -4,7 +4,6 @@ Owns the headline, the five hops and the sentences of the journal, so that the t
 dashboard and the CLI say the same thing. No clock: times come as arguments.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,9 +36,6 @@ HOP_STATE = {
 
 TRANSPORTS = {"quic": "QUIC", "http2": "HTTP/2"}
 TITLES = {ServiceKind.OPENCODE: "OpenCode", ServiceKind.GATEWAY: "The gateway"}
-
-
-HALF_DAY = 12 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -248,10 +244,3 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(0, round(seconds))} s"
-
-
-def moment(at: float, now_at: float) -> str:
-    """A time to come as people here say it: "14:30", with the day where that could be unclear."""
-    then, now = time.localtime(at), time.localtime(now_at)
-    near = then[:3] == now[:3] or at - now_at < HALF_DAY
-    return time.strftime("%H:%M" if near else f"{then.tm_mday} %b, %H:%M", then)

@@ -1,11 +1,12 @@
 """What a menu is made of, and what a click means: values, drawn by any back end.
 
-Imports layer 1 only. Immutable, so any thread may hold them.
+Imports layer 1 and the pure parts of core. Immutable, so any thread may hold them.
 """
 
 from dataclasses import dataclass
 
-from nexus_tray.commands import AnyCommand
+from nexus_tray.commands import AnyCommand, OpenDashboard
+from nexus_tray.core.moments import Span
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,19 @@ class Copy:
     text: str
 
 
-Action = Submit | Browse | Copy
+@dataclass(frozen=True)
+class PauseFor:
+    """A click pauses remote access, for so long from the click on: a menu may be open long."""
+
+    span: Span
+
+
+Action = Submit | Browse | Copy | PauseFor
+
+
+def dashboard(page: str = "/") -> Action:
+    """What opens a page of the dashboard."""
+    return Browse(OpenDashboard(page=page))
 
 
 @dataclass(frozen=True)

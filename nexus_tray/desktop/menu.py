@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from nexus_tray.commands import (
     Autostart,
-    OpenDashboard,
     OpenDoor,
     SetAutostart,
     Shutdown,
 )
 from nexus_tray.core.links import session_link
 from nexus_tray.core.snapshot import ago
-from nexus_tray.desktop.items import Browse, Copy, Item, Submit
+from nexus_tray.desktop.items import Browse, Copy, Item, Submit, dashboard
+from nexus_tray.desktop.menu_access import access
 from nexus_tray.desktop.menu_questions import asks
 from nexus_tray.desktop.menu_services import service_item
 from nexus_tray.desktop.words import elided, lines
@@ -65,8 +65,13 @@ def menu(snapshot: Snapshot, around: Around, now: float) -> tuple[Item, ...]:
         list(asks(snapshot)),
         list(_doors(snapshot)),
         [*_sessions(snapshot), *(service_item(service, now) for service in snapshot.services)],
-        list(_autostart(around)),
-        [_quit(snapshot)],
+        list(access(snapshot, now)),
+        [
+            *_autostart(around),
+            Item("doctor", "Doctor…", dashboard("/doctor")),
+            Item("settings", "Settings…", dashboard("/settings")),
+            _quit(snapshot),
+        ],
     ]
     items: list[Item] = []
     for number, group in enumerate(groups):
@@ -109,7 +114,7 @@ def _address(snapshot: Snapshot, around: Around) -> Iterator[Item]:
 
 def _doors(snapshot: Snapshot) -> Iterator[Item]:
     """What opens in the browser. OpenCode's page is behind the gateway, so it needs that."""
-    yield Item("dashboard", "Open dashboard", Browse(OpenDashboard()), default=True)
+    yield Item("dashboard", "Open dashboard", dashboard(), default=True)
     if any(
         service.kind is ServiceKind.GATEWAY and service.state is ServiceState.RUNNING
         for service in snapshot.services

@@ -5,9 +5,9 @@ Pure; imports layer 1 and the pure parts of core; any thread.
 
 from collections.abc import Iterator
 
-from nexus_tray.commands import OpenDashboard, RestartService, StartService, StopService
+from nexus_tray.commands import RestartService, StartService, StopService
 from nexus_tray.core.snapshot import ago
-from nexus_tray.desktop.items import Browse, Item, Submit
+from nexus_tray.desktop.items import Item, Submit, dashboard
 from nexus_tray.desktop.words import elided, lines
 from nexus_tray.model import Desired, Service, ServiceKind, ServiceState
 
@@ -74,4 +74,4 @@ def _deeds(service: Service, key: str) -> Iterator[Item]:
         if service.kind is not ServiceKind.GATEWAY:
             yield Item(f"{key} stop", "Stop", Submit(StopService(name=service.name)))
     page = f"/logs?source={service.name}"
-    yield Item(f"{key} logs", "Logs", Browse(OpenDashboard(page=page)))
+    yield Item(f"{key} logs", "Logs", dashboard(page))

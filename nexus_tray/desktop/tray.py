@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nexus_tray.commands import Autostart, GetAutostart
+from nexus_tray.commands import Autostart, GetAutostart, Panic, Pause
 from nexus_tray.core.backend import Backend
-from nexus_tray.desktop.items import Action, Browse, Copy, Submit
+from nexus_tray.core.moments import end_of
+from nexus_tray.desktop.items import Action, Browse, Copy, PauseFor, Submit
 from nexus_tray.desktop.menu import Around
 from nexus_tray.desktop.view import Icon, View, view
 from nexus_tray.model import Cursor, Hop, Problem, Reason, Snapshot
@@ -141,7 +142,11 @@ class Tray:
             case Submit(command=command):
                 outcome = self._backend.submit(command)
                 self._draw(self._backend.snapshot())  # start at login is in no event
+                if outcome.ok and isinstance(command, Panic):  # with the way back
+                    self.icon.tell("All access is ended", outcome.value)
                 return outcome.reason
+            case PauseFor(span=span):
+                return self._backend.submit(Pause(until_at=end_of(span, self._wall()))).reason
             case Browse(command=command):
                 outcome = self._backend.submit(command)
                 if not outcome.ok:

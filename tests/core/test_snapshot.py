@@ -1,11 +1,9 @@
 """The words: what each situation is called, on the path and in one line."""
 
-import time
-
 import msgspec
 import pytest
 
-from nexus_tray.core.snapshot import Pause, ago, change_note, compose, moment
+from nexus_tray.core.snapshot import Pause, ago, change_note, compose
 from nexus_tray.model import (
     Desired,
     Facts,
@@ -134,13 +132,3 @@ def test_a_pause_is_said_unless_something_is_broken(
     )  # fmt: skip
     assert (said.state, said.headline) == (state, line)
     assert (said.paused, said.paused_until) == (True, 900.0)
-
-
-@pytest.mark.parametrize(
-    ("after", "form"), [(900, "%H:%M"), (11 * 3600, "%H:%M"), (3 * 86400, "{day} %b, %H:%M")]
-)
-def test_a_moment_to_come_names_its_day_where_it_must(after: float, form: str) -> None:
-    at = time.localtime(1_795_000_000.0 + after)
-    assert moment(1_795_000_000.0 + after, 1_795_000_000.0) == time.strftime(
-        form.format(day=at.tm_mday), at
-    )

@@ -12,15 +12,24 @@ from nexus_tray.commands import (
     AnswerPermission,
     AnswerQuestion,
     Autostart,
-    OpenDashboard,
     OpenDoor,
+    Panic,
     RestartService,
+    Resume,
     SetAutostart,
     Shutdown,
     StartService,
     StopService,
 )
-from nexus_tray.desktop.items import Browse, Copy, Submit, default_action
+from nexus_tray.core.moments import Span, moment
+from nexus_tray.desktop.items import (
+    Browse,
+    Copy,
+    PauseFor,
+    Submit,
+    dashboard,
+    default_action,
+)
 from nexus_tray.desktop.menu import Around, menu, title
 from nexus_tray.inert import inert
 from nexus_tray.model import (
@@ -105,10 +114,59 @@ def test_all_is_well() -> None:
         "    Stop\n"
         "    Logs\n"
         "---\n"
-        "[x] Start at login\n"
+        "Pause remote access >\n"
+        "    15 minutes\n"
+        "    1 hour\n"
+        "    Until tomorrow, 6:00\n"
+        "    Until I resume\n"
+        "Panic: end all access now… >\n"
+        "    (This stops every tunnel and signs out every device.)\n"
+        "    (Links that are open end; OpenCode goes on working.)\n"
+        "    ---\n"
+        "    End all access\n"
         "---\n"
+        "[x] Start at login\n"
+        "Doctor…\n"
+        "Settings…\n"
         "Quit"
     )
+
+
+def test_the_menus_identities_do_not_move_with_time() -> None:
+    """A menu that is held open while time passes is the same menu: no click may miss."""
+    before = everything(menu(first_snapshot(), FULL, NOW))
+    later = everything(menu(first_snapshot(), FULL, NOW + 40 * 60))
+    assert [(i.key, i.action) for i in before] == [(i.key, i.action) for i in later]
+
+
+@pytest.mark.parametrize(
+    ("until_at", "label"),
+    [
+        (NOW + 900, f"Resume remote access (paused until {moment(NOW + 900, NOW)})"),
+        (NOW + 86400 * 2, f"Resume remote access (paused until {moment(NOW + 86400 * 2, NOW)})"),
+        (None, "Resume remote access (paused)"),
+    ],
+)
+def test_what_is_paused_is_resumed(until_at: float | None, label: str) -> None:
+    reason = Reason(code="paused", hop=Hop.EDGE, what="Remote access is paused until 14:30.",
+                    cure="Resume it from the tray, or with: nexus-tray resume")  # fmt: skip
+    held = service("quick", ServiceKind.TUNNEL, state=S.STOPPED, reason=reason)
+    paused = said(
+        state=HopState.OFF, reason=reason, headline=reason.what, address=None, paused=True,
+        paused_until=until_at, services=(held,),
+    )  # fmt: skip
+    shown = look(paused).splitlines()
+    assert shown[0] == "(Remote access is paused until 14:30.)"
+    assert label in shown
+    assert "Pause remote access >" not in shown
+    assert "Tunnel quick: off >" in shown
+    assert find(menu(paused, FULL, NOW), label).action == Submit(Resume())
+
+
+def test_without_a_tunnel_there_is_nothing_to_pause() -> None:
+    shown = look(said(services=(service("opencode", ServiceKind.OPENCODE),)))
+    assert "Pause remote access" not in shown
+    assert "Panic: end all access now… >" in shown
 
 
 def test_a_permission_is_read_whole_before_it_is_answered() -> None:
@@ -291,14 +349,22 @@ def test_what_is_not_known_is_not_shown() -> None:
     [
         (["Copy https://calm-river.trycloudflare.com"],
          Copy("https://calm-river.trycloudflare.com")),
-        (["Open dashboard"], Browse(OpenDashboard())),
+        (["Open dashboard"], dashboard()),
         (["Open OpenCode"], Browse(OpenDoor())),
+        (["Pause remote access", "15 minutes"], PauseFor(Span.QUARTER)),
+        (["Pause remote access", "1 hour"], PauseFor(Span.HOUR)),
+        (["Pause remote access", "Until tomorrow, 6:00"], PauseFor(Span.TOMORROW)),
+        (["Pause remote access", "Until I resume"], PauseFor(Span.OPEN)),
+        (["Panic: end all access now…"], None),
+        (["Panic: end all access now…", "End all access"], Submit(Panic())),
+        (["Doctor…"], dashboard("/doctor")),
+        (["Settings…"], dashboard("/settings")),
         (["Sessions: 1 working", "Fix the test · working"],
          Browse(OpenDoor(path="/L3Nydi9hcHA/session/ses_Fix%20the%20test"))),
         (["OpenCode: running, 3 h", "Restart"], Submit(RestartService(name="opencode"))),
         (["OpenCode: running, 3 h", "Stop"], Submit(StopService(name="opencode"))),
         (["OpenCode: running, 3 h", "Logs"],
-         Browse(OpenDashboard(page="/logs?source=opencode"))),
+         dashboard("/logs?source=opencode")),
         (["Tunnel off: stopped", "Start"], Submit(StartService(name="off"))),
         (["OpenCode asks: git push origin main", "Allow once"],
          Submit(AnswerPermission(question_id="per_1", reply="once"))),
@@ -318,7 +384,7 @@ def test_what_a_click_means(labels: list[str], action: object) -> None:
 
 
 def test_a_left_click_opens_the_dashboard() -> None:
-    assert default_action(menu(first_snapshot(), FULL, NOW)) == Browse(OpenDashboard())
+    assert default_action(menu(first_snapshot(), FULL, NOW)) == dashboard()
 
 
 def test_the_tool_tip_says_state_and_questions() -> None:

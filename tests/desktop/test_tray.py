@@ -16,6 +16,9 @@ from nexus_tray.commands import (
     GetAutostart,
     OpenDashboard,
     OpenDoor,
+    Panic,
+    Pause,
+    Resume,
     SetAutostart,
     Shutdown,
     StopService,
@@ -195,6 +198,31 @@ def test_services_are_stopped_from_the_menu(host: Host, desk: Desk, item: Item) 
     item.click("Tunnel quick", "Stop")
     host.wait(lambda: desk.came == [StopService(name="quick")])
     host.wait(lambda: item.has("Tunnel quick", "Start"))
+
+
+def test_a_pause_is_counted_from_the_click_and_ended_from_the_menu(
+    host: Host, desk: Desk, item: Item
+) -> None:
+    item.click("Pause remote access", "15 minutes")
+    host.wait(lambda: desk.came == [Pause(until_at=AT + 900)])
+    desk.house.say(paused=True, paused_until=AT + 900, state=HopState.OFF)
+    host.wait(lambda: item.has("Resume remote access (paused until"))
+    assert not item.has("Pause remote access")
+    item.click("Resume remote access")
+    host.wait(lambda: desk.came[1:] == [Resume()])
+    desk.house.say(paused=False, paused_until=None, state=HopState.UP)
+    host.wait(lambda: item.has("Pause remote access"))
+    item.click("Pause remote access", "Until I resume")
+    host.wait(lambda: desk.came[2:] == [Pause()])
+
+
+def test_a_panic_takes_two_clicks_and_tells_the_way_back(
+    host: Host, desk: Desk, item: Item
+) -> None:
+    item.click("Panic")
+    item.click("Panic", "End all access")
+    host.wait(lambda: desk.came == [Panic()])
+    host.wait(lambda: [title for title, _ in host.notifications] == ["All access is ended"])
 
 
 def test_start_at_login_is_checked_by_what_is_true(host: Host, desk: Desk, item: Item) -> None:
