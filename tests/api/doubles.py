@@ -232,11 +232,12 @@ class House(Generic[L]):
     logs: L
     settings: SettingsStore
     came: list[Command] = field(default_factory=list)
+    reports: Reports = field(default_factory=reports)
 
     @property
     def backend(self) -> LocalBackend:
         handlers = dict.fromkeys(AnyCommand.__args__, self._carry_out)
-        return LocalBackend(self.journal, self.logs, self.settings, handlers, reports())
+        return LocalBackend(self.journal, self.logs, self.settings, handlers, self.reports)
 
     def say(self, **changes: Any) -> Snapshot:
         """Publish the present snapshot with these changes."""
