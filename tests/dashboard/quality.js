@@ -43,15 +43,12 @@ window.quality = (() => {
     return [`${scrollWidth} px wide in ${innerWidth}: ${out.slice(-3).map(named).join(', ')}`];
   };
 
-  /** Targets below 24 px that are no words of a sentence and have others nearer than 24 px. */
-  const small = () => {
-    const all = [...document.querySelectorAll('a, button, input, select, textarea, summary, [role=button], [role=option]')]
-      .filter(seen).map((element) => ({ element, rect: reach(element) }));
-    return all.filter(({ element, rect }) => (rect.width < 23.5 || rect.height < 23.5) && !inSentence(element)
-      && element.getAttribute('role') !== 'option' // keys choose it too; as high as a line of text
-      && all.some((other) => other.element !== element && !element.contains(other.element) && near(rect, other.rect)))
-      .map(({ element, rect }) => `small: ${named(element)} ${Math.round(rect.width)}×${Math.round(rect.height)}`);
-  };
+  /** Targets below 24 px that are no words of a sentence. Rows of the log list are as high as
+   *  a line of text; keys choose them too. */
+  const small = () => [...document.querySelectorAll('a, button, input, select, textarea, summary, [role=button]')]
+    .filter(seen).map((element) => [element, reach(element)])
+    .filter(([element, { width, height }]) => (width < 23.5 || height < 23.5) && !inSentence(element))
+    .map(([element, { width, height }]) => `small: ${named(element)} ${Math.round(width)}×${Math.round(height)}`);
   const reach = (element) => {
     const own = element.getBoundingClientRect();
     const label = element.matches('input[type=checkbox], input[type=radio]') && element.closest('label');
@@ -62,13 +59,6 @@ window.quality = (() => {
   };
   const inSentence = (element) => element.matches('a') && getComputedStyle(element).display === 'inline'
     && element.parentElement.textContent.trim() !== element.textContent.trim();
-  const near = (rect, other) => {
-    const x = rect.left + rect.width / 2;
-    const y = rect.top + rect.height / 2;
-    const dx = Math.max(other.left - x, 0, x - other.right);
-    const dy = Math.max(other.top - y, 0, y - other.bottom);
-    return Math.hypot(dx, dy) < 12;
-  };
 
   /** How the element that has the focus shows it. `place` is its order in the document. */
   const focused = () => {
