@@ -1,13 +1,14 @@
 """From values to lines for a terminal: the five hops, the services, log lines.
 
 Pure: a Snapshot, the time and a Paint in; lines out. All text that a program or a person
-elsewhere wrote is made inert first. Imports layer 1 only.
+elsewhere wrote is made inert first. Imports layer 1 and the pure parts of core.
 """
 
 import textwrap
 from datetime import UTC, datetime
 
 from nexus_tray.cli.console import Paint
+from nexus_tray.core.moments import moment
 from nexus_tray.inert import inert
 from nexus_tray.model import (
     HopState,
@@ -45,7 +46,10 @@ def status(snapshot: Snapshot, now: float, paint: Paint, width: int = 0) -> list
         word = paint.word(hop.state, f"{hop.state.value:<8}")
         lines.append(f"  {paint.mark(hop.state)} {hop.hop.value:<12} {word} {inert(hop.text)}")
         lines += _reason(hop.reason, told, TEXT_COLUMN, width, said=hop.text)
-    lines += ["", f"Address   {inert(snapshot.address or 'none')}", ""]
+    lines += ["", f"Address   {inert(snapshot.address or 'none')}"]
+    if snapshot.paused:
+        lines.append(f"Paused    {_until(snapshot, now)}; to end it: nexus-tray resume")
+    lines.append("")
     for service in snapshot.services:
         lines += [_service(service, now, paint), *_reason(service.reason, told, TEXT_COLUMN, width)]
     lines += _reason(snapshot.reason, told, 0, width)
@@ -72,6 +76,11 @@ def span(seconds: float) -> str:
     if left < 86400:
         return f"{left // 3600} h {left % 3600 // 60} min"
     return f"{left // 86400} d {left % 86400 // 3600} h"
+
+
+def _until(snapshot: Snapshot, now: float) -> str:
+    until = snapshot.paused_until
+    return "until you resume it" if until is None else f"until {moment(until, now)}"
 
 
 def _service(service: Service, now: float, paint: Paint) -> str:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from nexus_tray import __version__
-from nexus_tray.cli import actions, log_view
+from nexus_tray.cli import access, actions, log_view
 from nexus_tray.cli.console import EXIT_HELP
 from nexus_tray.inert import inert
 from nexus_tray.model import Level
@@ -30,6 +30,7 @@ def build() -> argparse.ArgumentParser:
     _add_open(nouns)
     _add_dashboard(nouns)
     _add_password(nouns)
+    _add_access(nouns)
     _add_config(nouns)
     _add_secret(nouns)
     _add_autostart(nouns)
@@ -38,12 +39,16 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
-def _verb(nouns: Any, name: str, action: Any, text: str) -> argparse.ArgumentParser:
-    """One command that speaks to the running instance."""
+def _verb(
+    nouns: Any, name: str, action: Any, text: str, *, below: bool = False
+) -> argparse.ArgumentParser:
+    """One command that speaks to the running instance; `below` another, whose --json counts."""
     verb: argparse.ArgumentParser = nouns.add_parser(
         name, help=text, description=_sentence(text), epilog=EXIT_HELP, allow_abbrev=False
     )
-    verb.add_argument("--json", action="store_true", help="print JSON instead of words")
+    unsaid = argparse.SUPPRESS if below else False
+    help_text = "print JSON instead of words"
+    verb.add_argument("--json", action="store_true", default=unsaid, help=help_text)
     verb.set_defaults(action=action)
     return verb
 
@@ -105,7 +110,7 @@ def _add_open(nouns: Any) -> None:
 
 
 def _add_dashboard(nouns: Any) -> None:
-    text = "open the dashboard in this machine's browser"
+    text = "show the dashboard, in its window or the browser"
     verb = _verb(nouns, "dashboard", actions.open_dashboard, text)
     pages = "one of its pages: /tunnels, /logs, /settings"
     verb.add_argument("page", metavar="PAGE", nargs="?", default="/", help=pages)
@@ -117,6 +122,23 @@ def _add_password(nouns: Any) -> None:
     text = "set it: asks twice on a terminal, else reads one line of standard input"
     _verb(verbs, "set", actions.password_set, text)
     _verb(verbs, "clear", actions.password_clear, "remove it; ends remote access at once")
+
+
+def _add_access(nouns: Any) -> None:
+    pause = _verb(nouns, "pause", access.pause, "close remote access for a while; OpenCode goes on")
+    lengths = "15m, 1h, 2d, or tomorrow (6:00); none: until resume"
+    pause.add_argument("span", metavar="TIME", nargs="?", type=access.span, help=lengths)
+    _verb(nouns, "resume", access.resume, "end a pause")
+    text = "end all access now: tunnels, everybody signed in, every open link"
+    panic = _verb(nouns, "panic", access.panic, text)
+    panic.add_argument("--yes", action="store_true", help="do not ask")
+    devices = _verb(nouns, "devices", access.devices, "list who is signed in")
+    verbs = devices.add_subparsers(metavar="[VERB]")
+    text = "sign one out; its open streams end at once"
+    end = _verb(verbs, "end", access.end_device, text, below=True)
+    end.add_argument("id", metavar="ID", help="as in the list")
+    _verb(verbs, "list", access.devices, "list who is signed in", below=True)
+    _verb(verbs, "end-all", access.end_devices, "sign everybody out", below=True)
 
 
 def _add_config(nouns: Any) -> None:

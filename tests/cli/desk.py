@@ -51,14 +51,20 @@ class Desk:
     has_browser: bool = True
 
     def __call__(
-        self, *argv: str, source: str | None = None, terminal: bool = False, **more: str
+        self,
+        *argv: str,
+        source: str | None = None,
+        terminal: bool = False,
+        typed: str = "",
+        **more: str,
     ) -> Said:
-        """One command line; `source` is piped in (None: standard input is a terminal)."""
+        """One command line; `source` is piped in (None: standard input is a terminal, on which
+        somebody types `typed`)."""
         out, err = Stream(terminal=terminal), Stream()
         console = Console(
             out=out,
             err=err,
-            source=Stream(source or "", terminal=source is None),
+            source=Stream(source or typed, terminal=source is None),
             environment={"NEXUS_TRAY_HOME": str(self.paths.run.parent), **more},
             now=lambda: AT + 90,
             ask=self._ask,
