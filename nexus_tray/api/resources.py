@@ -97,7 +97,7 @@ def follow_events(call: Call) -> Answer:
     if release is None:
         return _too_many_streams()
     since = read_cursor(call.head.get("last-event-id"))
-    body = streams.events(call.backend, since, call.closing, release)
+    body = streams.events(call.backend, since, call.over, release)
     return Answer(body, media="text/event-stream")
 
 
@@ -269,7 +269,7 @@ def follow_logs(call: Call) -> Answer:
     release = call.hold()
     if release is None:
         return _too_many_streams()
-    body = streams.log_lines(call.backend, query, page, call.closing, release)
+    body = streams.log_lines(call.backend, query, page, call.over, release)
     return Answer(body, media="application/x-ndjson")
 
 

@@ -5,7 +5,6 @@ document and drives the security tests, so that none of them can know a route th
 do not. Imports layer 1 and Backend only; pure but for what a handler asks of Backend.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,9 +33,9 @@ class NoQuery(Query, frozen=True):
 class Call:
     """One admitted request, read and typed.
 
-    `query` and `body` are of the route's declared types. `closing` is set when the
-    server stops; streams end then. `hold` takes one of the places for streams, or None.
-    `redeem` makes a one-time ticket into a bearer token, or None.
+    `query` and `body` are of the route's declared types. Streams end once `over`:
+    the server stops, or whoever asked may ask no more. `hold` takes one of the places for
+    streams, or None. `redeem` makes a one-time ticket into a bearer token, or None.
     """
 
     backend: Backend
@@ -44,7 +43,7 @@ class Call:
     query: Any
     body: Any
     head: Head
-    closing: threading.Event
+    over: Callable[[], bool]
     hold: Callable[[], Callable[[], None] | None]
     redeem: Callable[[str], str | None]
 

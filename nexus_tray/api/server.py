@@ -17,7 +17,7 @@ from urllib.parse import quote
 import bottle
 
 from nexus_tray.api.entrance import guarded
-from nexus_tray.api.guard import Head, Pass, body_length
+from nexus_tray.api.guard import Head, Pass, body_length, judge
 from nexus_tray.api.pages import Pages
 from nexus_tray.api.resources import ROUTES, no_such_resource
 from nexus_tray.api.routes import (
@@ -78,11 +78,17 @@ class ApiServer:
     ) -> None:
         self._closing = threading.Event()
         self._tickets = tickets or Tickets()
-        app = application(backend, self._closing, streams, self._tickets.redeem)
         self._server = Listener(port, connections, bound)
         authority = f"127.0.0.1:{self._server.server_port}"
         wanted = Pass(authority=authority, token=token, session=self._tickets.admits)
         self.url = f"http://{authority}"
+        app = application(
+            backend,
+            self._closing,
+            streams,
+            self._tickets.redeem,
+            lambda head: judge(head, wanted) is None,
+        )
         self._server.set_app(guarded(app, wanted, pages, OPEN))
         # The interval bounds how long stop() waits; waking ten times a second costs nothing.
         self._thread = threading.Thread(
@@ -117,8 +123,12 @@ def application(
     closing: threading.Event,
     streams: int = STREAMS,
     redeem: Callable[[str], str | None] = lambda _: None,
+    may: Callable[[Head], bool] = lambda _: True,
 ) -> bottle.Bottle:
-    """The routes as a WSGI application; without the guard, so never to be served bare."""
+    """The routes as a WSGI application; without the guard, so never to be served bare.
+
+    `may`: whether the guard would still admit the request that a stream is the answer to.
+    """
     places = threading.BoundedSemaphore(streams)
 
     def hold() -> Callable[[], None] | None:
@@ -126,7 +136,11 @@ def application(
 
     def given(path: dict[str, str]) -> Call:
         head: Head = bottle.request.environ[HEAD]
-        return Call(backend, path, None, None, head, closing, hold, redeem)
+
+        def over() -> bool:
+            return closing.is_set() or not may(head)
+
+        return Call(backend, path, None, None, head, over, hold, redeem)
 
     def bound(route: Route) -> Callable[..., bottle.HTTPResponse]:
         def call(**path: str) -> bottle.HTTPResponse:

@@ -2,10 +2,9 @@
 
 Owns the two wire forms and their heartbeats. A stream asks Backend again every second; in
 between it writes a heartbeat, because only a write tells that the other side has gone.
-Each runs in the thread of its request until the client leaves or the server closes.
+Each runs in the thread of its request until the client leaves or `over` says so.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -19,7 +18,7 @@ HEARTBEAT = 1.0
 
 
 def events(
-    backend: Backend, since: Cursor | None, closing: threading.Event, release: Callable[[], None]
+    backend: Backend, since: Cursor | None, over: Callable[[], bool], release: Callable[[], None]
 ) -> Iterator[bytes]:
     """Server-sent events (WHATWG HTML, 9.2): `id` is a cursor, `event` the kind, `data` the Event.
 
@@ -28,7 +27,7 @@ def events(
     try:
         batch = backend.events(since, 0.0)
         yield _frames(batch) or b": resumed\n\n"
-        while not closing.is_set():
+        while not over():
             batch = backend.events(batch.cursor, HEARTBEAT)
             yield _frames(batch) or b": alive\n\n"
     finally:
@@ -39,13 +38,13 @@ def log_lines(
     backend: Backend,
     query: LogQuery,
     page: LogPage,
-    closing: threading.Event,
+    over: Callable[[], bool],
     release: Callable[[], None],
 ) -> Iterator[bytes]:
     """LogLines as NDJSON from `page` on; an empty line is a heartbeat."""
     try:
         yield _lines(page)
-        while not closing.is_set():
+        while not over():
             query = msgspec.structs.replace(query, after=page.last_id, before=None, limit=500)
             page = backend.logs(query, 0.0 if page.more else HEARTBEAT)
             yield _lines(page)

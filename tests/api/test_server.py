@@ -1,6 +1,7 @@
 """The server over real sockets: routes, streams, bounds, and its end."""
 
 import csv
+import http.client
 import io
 import json
 import socket
@@ -14,6 +15,7 @@ import pytest
 from nexus_tray.api.guard import BODY_LIMIT
 from nexus_tray.api.routes import PREFIX
 from nexus_tray.api.server import ApiServer
+from nexus_tray.api.tickets import Tickets
 from nexus_tray.commands import StartService, StopService
 from nexus_tray.model import Level, to_json
 from tests.api.doubles import BOOT, House, first_snapshot, until
@@ -419,3 +421,22 @@ def test_fifty_readers_at_once(server: ApiServer) -> None:
     for reader in readers:
         reader.join()
     assert answers == [200] * 500
+
+
+def test_ending_every_page_ends_its_open_stream_and_no_other(house: House[Any]) -> None:
+    tickets = Tickets()
+    with served(house.backend, tickets=tickets) as server:
+        page = good(server) | {"Authorization": f"Bearer {tickets.redeem(tickets.issue())}"}
+        streams = [http.client.HTTPConnection(authority(server), timeout=10) for _ in range(2)]
+        for line, fields in zip(streams, (page, good(server)), strict=True):
+            line.request("GET", f"{PREFIX}/events", headers=fields)
+        theirs, ours = (line.getresponse() for line in streams)
+        assert theirs.read1(1)
+        assert ours.read1(1)
+        tickets.void_all()
+        theirs.read()  # returns: the stream ends within a heartbeat
+        assert ask(server, "GET", f"{PREFIX}/snapshot", headers=page).status == 401
+        house.journal.note("still here")
+        assert any(b"still here" in frame for frame in iter(ours.readline, b""))
+        for line in streams:
+            line.close()
