@@ -18,8 +18,14 @@ export class Refused extends Error {
 const SILENT = {
   code: "page-no-answer",
   what: "Nexus Tray does not answer.",
-  meaning: "Nothing is known to have changed.",
+  meaning: "What is shown may be old.",
   cure: "The page tries again by itself; or see whether it runs: nexus-tray status",
+};
+const UNSURE = {
+  code: "page-no-answer",
+  what: "Nexus Tray did not answer.",
+  meaning: "Whether it was done is not known. The page does not do it again by itself.",
+  cure: "When Nexus Tray answers again, look how it stands, and try again if need be.",
 };
 
 export const token = () => sessionStorage.getItem(KEY);
@@ -51,6 +57,11 @@ export async function send(method, path, body, fields = {}, signal = undefined) 
 
 export const get = (path, signal) => send("GET", path, undefined, {}, signal);
 
+let denied = () => {};
+
+/** Have `tell(reason)` called when this page's token turns out to be no longer good. */
+export const whenDenied = (tell) => { denied = tell; };
+
 /** One request; the whole Response. */
 export async function ask(method, path, body, fields = {}, signal = undefined) {
   const headers = { ...fields };
@@ -64,10 +75,12 @@ export async function ask(method, path, body, fields = {}, signal = undefined) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(0, SILENT);
+    throw new Refused(0, method === "GET" ? SILENT : UNSURE);
   }
-  if (!answer.ok) throw await refusal(answer);
-  return answer;
+  if (answer.ok) return answer;
+  const refused = await refusal(answer);
+  if (refused.status === 401) denied(refused.reason);
+  throw refused;
 }
 
 async function refusal(answer) {
@@ -105,7 +118,8 @@ export async function follow(on, signal) {
   let wait = 500;
   while (!signal.aborted) {
     try {
-      for await (const frame of frames(last)) {
+      for await (const frame of frames(last, signal)) {
+        if (signal.aborted) return undefined;
         if (frame === null) {
           on.open();
           wait = 500;
@@ -116,6 +130,7 @@ export async function follow(on, signal) {
       }
       on.lost(null);
     } catch (error) {
+      if (signal.aborted) return undefined;
       if (error.status === 401) return on.ended(error.reason);
       on.lost(error);
     }
@@ -125,8 +140,9 @@ export async function follow(on, signal) {
 }
 
 /** Server-sent events over fetch (EventSource can send no header). First null: it is open. */
-async function* frames(last) {
+async function* frames(last, signal) {
   const gone = new AbortController();
+  signal.addEventListener("abort", () => gone.abort(), { signal: gone.signal });
   let watch = setTimeout(() => gone.abort(), QUIET_MS);
   try {
     const answer = await ask("GET", "/events", undefined,

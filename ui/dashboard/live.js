@@ -3,19 +3,23 @@
 // One store for the page. The stream begins with a whole Snapshot and every change is a
 // whole Snapshot again, so there is nothing to merge and nothing that can drift.
 
-import { follow, forget, get } from "/api.js";
+import { follow, forget, get, whenDenied } from "/api.js";
 import { useEffect, useState } from "/vendor/preact-htm.js";
 
 const NOTES = 60;
+const AGAIN_MS = 3000;
+const NOTICED = 1.5; // seconds: a shorter loss of the line is not worth a word
 
 const listeners = new Set();
 let state = {
   snapshot: null, // the newest one
   notes: [], // newest first: { id, at, note, service, reason }
+  unread: null, // why what happened before is not known
   line: "opening", // opening, open, lost, ended
   lostAt: 0,
   ended: null, // the reason, once the token is no longer good
-  boot: "", // changes when the program restarted
+  boot: "", // changes when the program restarted: what was read of it may be different now
+  back: null, // { text }: what the page has just recovered from
 };
 
 function change(more) {
@@ -45,18 +49,29 @@ export function useNow(on = true) {
   return now;
 }
 
+const line = new AbortController();
+
 export function start() {
-  follow({
-    event: take,
-    open: () => change({ line: "open" }),
-    lost: () => state.line !== "lost" && change({ line: "lost", lostAt: Date.now() / 1000 }),
-    ended: end,
-  }, new AbortController().signal);
+  whenDenied(end);
+  follow({ event: take, open: opened, lost, ended: end }, line.signal);
 }
 
-/** The token is no longer good: another start of the program, which knows nothing of this tab. */
-export function end(reason) {
+function opened() {
+  const away = state.line === "lost" ? Date.now() / 1000 - state.lostAt : 0;
+  change({ line: "open" });
+  if (away > NOTICED) change({ back: { text: "Nexus Tray answers again." } });
+}
+
+function lost() {
+  if (state.line !== "lost") change({ line: "lost", lostAt: Date.now() / 1000 });
+}
+
+/** The token is no longer good: another start of the program, which knows nothing of this
+ *  tab, or all access was ended. What is on the page stays, marked as old. */
+function end(reason) {
+  if (state.line === "ended") return;
   forget();
+  line.abort();
   change({ line: "ended", ended: reason });
 }
 
@@ -64,7 +79,11 @@ function take(event) {
   if (event.kind === "note") return addNotes([event]);
   const snapshot = event.snapshot;
   if (snapshot.boot_id !== state.boot) {
-    change({ snapshot, notes: [], boot: snapshot.boot_id });
+    const back = state.boot ? { text: "Nexus Tray was started again. This is how it stands now." } : state.back;
+    change({ snapshot, notes: [], boot: snapshot.boot_id, back });
+    recall(snapshot);
+  } else if (event.kind === "reset") {
+    change({ snapshot, back: { text: "This page had fallen behind. It shows the present state again." } });
     recall(snapshot);
   } else {
     change({ snapshot });
@@ -79,16 +98,21 @@ function addNotes(found) {
   change({ notes: notes.slice(0, NOTES) });
 }
 
-/** What happened before this page was opened, as far back as the journal still knows. */
+/** What happened before this page was opened, as far back as the journal still knows.
+ *  Asked again until it is answered, or another start of the program makes it idle. */
 async function recall({ boot_id: boot, cursor }) {
   for (const back of [950, 300, 100, 30]) {
     const since = `${boot}:${Math.max(0, cursor - back)}`;
     try {
       const { events } = await get(`/journal?since=${encodeURIComponent(since)}`);
+      if (state.boot !== boot) return undefined;
+      if (state.unread) change({ unread: null });
       if (events.some((event) => event.kind === "reset")) continue;
       return addNotes(events.filter((event) => event.kind === "note"));
     } catch (error) {
-      console.warn("the journal could not be read", error);
+      if (state.boot !== boot || state.line === "ended") return undefined;
+      change({ unread: error });
+      setTimeout(() => state.boot === boot && recall(state.snapshot), AGAIN_MS);
       return undefined;
     }
   }

@@ -10,6 +10,7 @@ const PAGE = 400;
 const KEPT_PAGES = 60; // some 24,000 lines in memory
 const KEPT_MATCHES = 60_000;
 const LONG_POLL = 20;
+const AGAIN_MS = 1500; // after a failure
 const REST_MS = 150; // between two polls, so that a flood of lines is drawn in gulps
 
 /** A source: `count` rows; `line(index)` or undefined while it is fetched; `older` is true
@@ -30,7 +31,13 @@ class Source {
   }
 
   async start() {
-    await this.guarded(() => this.first());
+    while (!this.gone.signal.aborted && !await this.guarded(() => this.first().then(() => true))) {
+      if (this.hopeless) {
+        this.ready = true;
+        return;
+      }
+      await new Promise((done) => setTimeout(done, AGAIN_MS));
+    }
     this.ready = true;
     this.changed(0);
     this.follow();
@@ -41,8 +48,14 @@ class Source {
     while (!this.gone.signal.aborted) {
       const page = await this.guarded(() => this.ask({ after: this.last, limit: 1000, timeout: LONG_POLL }));
       if (page && !this.gone.signal.aborted) this.take(page);
-      await new Promise((done) => setTimeout(done, page ? REST_MS : 2000));
+      if (this.hopeless) return;
+      await new Promise((done) => setTimeout(done, page ? REST_MS : AGAIN_MS));
     }
+  }
+
+  /** Refused, as a malformed pattern is: asking again would not help. */
+  get hopeless() {
+    return this.error?.status >= 400 && this.error.status < 500 && this.error.reason.code !== "log-query-slow";
   }
 
   /** Errors are shown above the list; the next success takes them away. */
@@ -81,7 +94,7 @@ export class Everything extends Source {
   }
 
   get count() {
-    return this.ready ? this.last - this.begin + 1 : 0;
+    return this.ready && this.pages ? this.last - this.begin + 1 : 0;
   }
 
   get older() {

@@ -107,7 +107,7 @@ function Lines({ filters, line, chosen: choice }) {
     return made;
   }, []);
   useEffect(() => {
-    source.start().then(() => line && go(line, true));
+    source.start().then(() => line && source.count && go(line, true));
     return () => source.close();
   }, []);
   useEffect(() => { if (follow) live.seen = source.count; });

@@ -3,7 +3,7 @@
 import { html, render, useEffect, useLayoutEffect, useState } from "/vendor/preact-htm.js";
 import { enter, token } from "/api.js";
 import { start, useLive, useNow } from "/live.js";
-import { Overlays, Why, present, say } from "/parts.js";
+import { Failure, Overlays, Why, present, say, toast } from "/parts.js";
 import { Overview } from "/overview.js";
 import { span } from "/words.js";
 
@@ -19,14 +19,25 @@ const here = () => {
   return { page: PAGES.find((page) => page.path === path) || PAGES[0], search };
 };
 
+const UNREAD = { reason: {
+  what: "This page could not be read from Nexus Tray.", meaning: "", cure: "It is tried again by itself.",
+} };
+
 /** The section in the address, and its component once it is read. */
 function useRoute() {
   const [route, set] = useState({ ...here(), Body: here().page === PAGES[0] ? Overview : null });
   useEffect(() => {
     const go = async () => {
       const now = here();
-      const Body = await now.page.load();
-      if (here().page === now.page) set({ ...now, Body });
+      try {
+        const Body = await now.page.load();
+        if (here().page === now.page) set({ ...now, Body, error: null });
+      } catch (error) {
+        if (here().page !== now.page) return;
+        console.warn("this page could not be read", error);
+        set({ ...now, Body: null, error: UNREAD });
+        setTimeout(() => here().page === now.page && go(), 2000);
+      }
     };
     go();
     addEventListener("hashchange", go);
@@ -73,7 +84,7 @@ const Mark = () => html`<svg width="20" height="20" viewBox="0 0 20 20" aria-hid
 
 function Shell() {
   const live = useLive();
-  const { page, search, Body } = useRoute();
+  const { page, search, Body, error } = useRoute();
   useShortcuts();
   useVoice(live);
   // With the paint, not after it: a key pressed at once must not lose the focus it just got.
@@ -98,15 +109,18 @@ function Shell() {
         <button type="button" class="plain" onClick=${showShortcuts} aria-label="Keyboard shortcuts">?</button></div>
     </nav>
     <main id="main" tabindex="-1"><${Line} live=${live} />
-      ${snapshot && Body && html`<${Body} key=${live.boot + page.path} live=${live} search=${search} />`}
+      <${Failure} error=${error} />
+      ${snapshot && Body && html`<${Body} key=${page.path} live=${live} search=${search} />`}
       ${!snapshot && live.line === "opening" && html`<p class="dim">Asking Nexus Tray…</p>`}
     </main></div>`;
 }
 
 const asked = (snapshot) => snapshot?.activity?.questions.length || 0;
 
-/** Say a new headline, but not each of several that follow one another at once. */
-function useVoice({ snapshot }) {
+/** Say a new headline, but not each of several that follow one another at once; and what the
+ *  page has recovered from. */
+function useVoice({ snapshot, back }) {
+  useEffect(() => { if (back) toast(back.text); }, [back]);
   const headline = snapshot?.headline;
   const questions = asked(snapshot);
   useEffect(() => {
@@ -119,19 +133,33 @@ function useVoice({ snapshot }) {
   }, [questions]);
 }
 
+/** True once `on` has lasted so long: what mends itself at once is not worth a word. */
+function useLasting(on, ms) {
+  const [lasts, set] = useState(false);
+  useEffect(() => {
+    if (!on) return undefined;
+    const timer = setTimeout(() => set(true), ms);
+    return () => {
+      clearTimeout(timer);
+      set(false);
+    };
+  }, [on]);
+  return on && lasts;
+}
+
 /** What is wrong with the line to the program, if anything. */
 function Line({ live }) {
-  const lost = live.line === "lost";
+  const lost = useLasting(live.line === "lost", 1500);
   const now = useNow(lost);
   if (live.line === "ended") {
     return html`<div class="note down" role="alert"><div><b>This page’s access has ended.</b>
-      <div>Nexus Tray was started anew since it was opened, or too many pages were opened. ${live.snapshot && "What is shown is from before."}</div>
+      <div>Nexus Tray was started anew since it was opened, all access was ended, or too many pages were opened. ${live.snapshot && "What is shown is from before."}</div>
       <div>Open the dashboard again: from the tray, or with <code>nexus-tray dashboard</code>.</div></div></div>`;
   }
-  if (!lost || now - live.lostAt < 1.5) return null;
+  if (!lost) return null;
   return html`<div class="note busy"><div><b>Nexus Tray does not answer${live.snapshot && " just now"}.</b>
-    <div>${live.snapshot ? `What is shown is ${span(now - live.lostAt)} old. ` : ""}The page tries again by itself.
-    If Nexus Tray was started anew, open the dashboard again: <code>nexus-tray dashboard</code>.</div></div></div>`;
+    <div>${live.snapshot ? `What is shown is ${span(now - live.lostAt)} old. ` : ""}The page tries again by itself, and goes on where it was.
+    If Nexus Tray was ended and started anew, open the dashboard again: from the tray, or with <code>nexus-tray dashboard</code>.</div></div></div>`;
 }
 
 const Locked = ({ reason }) => html`<main class="alone"><h1>This is Nexus Tray’s dashboard</h1>

@@ -3,30 +3,21 @@
 
 import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { get, send } from "/api.js";
+import { useFetched } from "/fetched.js";
 import { Failure, toast, useAction } from "/parts.js";
 import { AtLogin, Backup, Browser, End, Keys, Password } from "/settings-more.js";
 import { final, meant, nameOf, sectionName, sections, shown, standing, wrong } from "/schema.js";
 
 export function SettingsPage({ live, search }) {
-  const [plan, setPlan] = useState(null);
-  const [config, setConfig] = useState(null);
   const [error, setError] = useState(null);
   const wishes = live.snapshot.services.map((service) => service.desired).join();
-
-  const read = async () => {
-    try {
-      setConfig(await get("/config"));
-      setError(null);
-    } catch (problem) {
-      setError(problem);
-    }
-  };
+  const [plan, noPlan] = useFetched(async (signal) =>
+    sections((await get("/openapi.json", signal)).components.schemas), [live.boot]);
+  const [config, noConfig, read, setConfig] = useFetched((signal) => get("/config", signal), [wishes, live.boot]);
   useEffect(() => {
-    get("/openapi.json").then((told) => setPlan(sections(told.components.schemas)), setError);
     addEventListener("focus", read);
     return () => removeEventListener("focus", read);
-  }, []);
-  useEffect(() => { read(); }, [wishes]);
+  });
 
   /** Save one change; `before` is what takes it back. */
   const save = async (change, before, name) => {
@@ -49,12 +40,13 @@ export function SettingsPage({ live, search }) {
 
   return html`<div class="stack"><header><h1>Settings</h1>
       <p class="dim">Saved as you change them. What a service needs a restart for, restarts that service only.</p></header>
-    <${Failure} error=${error} />
+    <${Failure} error=${error || noConfig || noPlan} />
     <${Password} at=${search.includes("at=password")} />
     ${plan && config && plan.map((section) => (section.many
       ? html`<${Many} key=${section.key} section=${section} items=${config.settings[section.key]} save=${save} />`
       : html`<${Section} key=${section.key} section=${section} values=${config.settings[section.key]} save=${save} />`))}
-    <${Keys} /><${AtLogin} /><${Browser} /><${Backup} config=${config} save=${save} /><${End} /></div>`;
+    ${((plan && config) || noPlan || noConfig) && html`<${Keys} /><${AtLogin} /><${Browser} />
+      <${Backup} config=${config} save=${save} /><${End} />`}</div>`;
 }
 
 function Section({ section, values, save }) {
