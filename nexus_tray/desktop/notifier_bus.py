@@ -13,6 +13,7 @@ import html
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ STALE = 60.0
 """Seconds after which news that could not be shown is no news."""
 PATIENCE = 30.0
 """Seconds after which a service that did not answer is asked anew."""
+GRACE = 0.5
+"""Seconds for a service to name what it was asked to show just before the end."""
 END_SECONDS = 2.0
 
 
@@ -46,7 +49,6 @@ class _Entry:
     serial: int = 0
     number: int = 0
     following: Notice | None = None
-    withdrawn: bool = False
 
 
 class BusNotifier:
@@ -58,11 +60,13 @@ class BusNotifier:
         self._on_click = on_click
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
+        self._orphans: deque[int] = deque(maxlen=MOST)  # calls whose notification nobody wants
         self._can: frozenset[str] | None = None
         self._owner = ""
         self._asked = 0
         self._asked_at = 0.0
         self._said = False
+        self._ending = False
         self._over = False
         self._bus = Bus(address)
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
@@ -78,7 +82,8 @@ class BusNotifier:
 
     def close(self) -> None:
         """See Notifier."""
-        self._post(self._withdraw_all)
+        self._post(self._end)
+        self._thread.join(GRACE)
         self._bus.stop()
         self._thread.join(END_SECONDS)
 
@@ -108,11 +113,11 @@ class BusNotifier:
     def _show(self, notice: Notice) -> None:
         entry = self._entries.get(notice.key)
         if entry is not None and entry.serial:
-            entry.following, entry.withdrawn = notice, False
+            entry.following = notice
             return
         if entry is None:
             if len(self._entries) >= MOST:
-                self._drop_oldest()
+                self._withdraw(next(iter(self._entries)))
             entry = self._entries[notice.key] = _Entry(notice, self._clock())
         entry.notice, entry.at = notice, self._clock()
         if self._can is None:
@@ -124,21 +129,21 @@ class BusNotifier:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
-        if entry.serial:  # its number is not known yet: close it when it is
-            entry.following, entry.withdrawn = None, True
-            self._entries[key] = entry
+        if entry.serial and not entry.number:  # its number is not known yet: close it when it is
+            self._orphans.append(entry.serial)
         elif entry.number:
             self._send("CloseNotification", "u", (entry.number,))
 
-    def _drop_oldest(self) -> None:
-        """Make room, also while the service does not answer."""
-        oldest = self._entries.pop(next(iter(self._entries)))
-        if oldest.number:
-            self._send("CloseNotification", "u", (oldest.number,))
-
-    def _withdraw_all(self) -> None:
+    def _end(self) -> None:
+        """Take all back; over when the service has named what it was just asked to show."""
+        self._ending = True
         for key in list(self._entries):
             self._withdraw(key)
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._ending and not self._orphans:
+            self._bus.stop()
 
     def _ask(self) -> None:
         """Ask what the service can; its answer shows what waits. The bus may start it for us."""
@@ -195,13 +200,15 @@ class BusNotifier:
             self._can = frozenset(body[0])
             self._show_waiting()
             return
+        if serial is not None and serial in self._orphans:
+            self._orphans.remove(serial)
+            self._send("CloseNotification", "u", (body[0],))
+            self._end_if_done()
         entry = next((e for e in self._entries.values() if e.serial and e.serial == serial), None)
         if entry is None:
             return
         entry.serial, entry.number = 0, body[0]
-        if entry.withdrawn:
-            self._withdraw(entry.notice.key)
-        elif entry.following is not None:
+        if entry.following is not None:
             entry.notice, entry.following = entry.following, None
             self._notify(entry)
 
@@ -211,6 +218,9 @@ class BusNotifier:
             if not self._said:
                 self._said = True
                 logger.warning("This desktop shows no notifications now (%s).", error)
+        if serial is not None and serial in self._orphans:
+            self._orphans.remove(serial)
+            self._end_if_done()
         for key, entry in list(self._entries.items()):
             if entry.serial and entry.serial == serial:
                 logger.warning("The desktop did not show “%s” (%s).", entry.notice.title, error)
@@ -246,7 +256,8 @@ class BusNotifier:
     def _service_changed(self, owner: str) -> None:
         """It went or another came: what it showed is gone; what waited is shown by the next."""
         self._can, self._asked, self._owner = None, 0, ""
-        waiting = {k: e for k, e in self._entries.items() if not e.number and not e.withdrawn}
+        self._orphans.clear()
+        waiting = {k: e for k, e in self._entries.items() if not e.number}
         for entry in waiting.values():
             entry.serial = 0
         self._entries = waiting

@@ -7,10 +7,12 @@ bundle cannot show any there, and the library says so in the log.
 """
 
 import asyncio
+import contextlib
+import functools
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nexus_tray.desktop.notice_words import Button, Notice
@@ -24,6 +26,8 @@ PATIENCE = 10.0
 """Seconds that the system may take for one notification."""
 END_SECONDS = 5.0
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
 
 class StockNotifier:
     """See `notifier.Notifier`."""
@@ -32,7 +36,7 @@ class StockNotifier:
         self._on_click = on_click
         self._numbers = itertools.count(1)
         self._shown: dict[str, str] = {}
-        self._turn = asyncio.Lock()  # one after the other, so that a later word is the last
+        self._work: asyncio.Queue[Work | None] = asyncio.Queue()
         self._loop = asyncio.new_event_loop()
         self._library: Any = None
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
@@ -48,28 +52,32 @@ class StockNotifier:
 
     def close(self) -> None:
         """See Notifier."""
-        self._post(self._end)
+        self._post(None)
         self._thread.join(END_SECONDS)
+
+    def _post(self, work: Work | None) -> None:
+        with contextlib.suppress(RuntimeError):  # ended
+            self._loop.call_soon_threadsafe(self._work.put_nowait, work)
 
     def _run(self) -> None:
         try:
-            self._loop.run_forever()
+            self._loop.run_until_complete(self._serve())
         finally:
             self._loop.close()
 
-    def _post(self, work: Callable[[], Any]) -> None:
-        async def turn() -> None:
-            async with self._turn:
-                try:
-                    await asyncio.wait_for(work(), PATIENCE)
-                except Exception:
-                    # systems fail in ways of their own; the next may succeed
-                    logger.exception("The desktop could not be told.")
+    async def _serve(self) -> None:
+        """One after the other, so that a later word is the last."""
+        while (work := await self._work.get()) is not None:
+            await self._do(work)
+        for key in list(self._shown):
+            await self._do(functools.partial(self._withdraw, key))
 
+    async def _do(self, work: Work) -> None:
         try:
-            asyncio.run_coroutine_threadsafe(turn(), self._loop)
-        except RuntimeError:  # ended
-            logger.debug("A notification came after the end.")
+            await asyncio.wait_for(work(), PATIENCE)
+        except Exception:
+            # systems fail in ways of their own; the next may succeed
+            logger.exception("The desktop could not be told.")
 
     async def _show(self, notice: Notice) -> None:
         import desktop_notifier as library
@@ -112,10 +120,3 @@ class StockNotifier:
         name = self._shown.pop(key, None)
         if name is not None and self._library is not None:
             await self._library.clear(name)
-
-    async def _end(self) -> None:
-        try:
-            for key in list(self._shown):
-                await self._withdraw(key)
-        finally:
-            self._loop.call_soon(self._loop.stop)
