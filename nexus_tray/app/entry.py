@@ -9,12 +9,13 @@ from pathlib import Path
 
 from nexus_tray import cli
 from nexus_tray.api.client import connect
-from nexus_tray.paths import find
+from nexus_tray.paths import Paths, find
+from nexus_tray.reports import Examination
 
 
 def enter(arguments: Sequence[str]) -> int:
     """Carry out a command line; the exit code."""
-    return cli.main(arguments, run=_run, connect=connect)
+    return cli.main(arguments, run=_run, connect=connect, examine=_examine)
 
 
 def _run(options: cli.RunOptions) -> int:
@@ -22,3 +23,9 @@ def _run(options: cli.RunOptions) -> int:
 
     directory = Path(options.directory or Path.cwd()).expanduser().absolute()
     return run_program(find(os.environ), directory, headless=options.headless)
+
+
+def _examine(paths: Paths) -> Examination:
+    from nexus_tray.app.doctor import alone
+
+    return alone(paths, os.environ, Path.cwd())

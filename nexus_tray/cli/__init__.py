@@ -6,6 +6,7 @@ and as little else as it can, for `status` is to take under 0.15 s. Main thread.
 """
 
 import os
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from nexus_tray.cli.parser import build
 from nexus_tray.core.backend import Backend
 from nexus_tray.model import Problem
 from nexus_tray.paths import Paths, find
+from nexus_tray.reports import Examination
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ def main(
     *,
     run: Callable[[RunOptions], int],
     connect: Callable[[Paths], Backend],
+    examine: Callable[[Paths], Examination] | None = None,
     console: Console | None = None,
 ) -> int:
     """Carry out one command line (without the program's name); the exit code (`Exit`).
 
     `run` becomes the program and returns its exit code. `connect` gives the running
-    instance or raises Problem "not-running". Wrong usage raises SystemExit(2), as argparse does.
+    instance or raises Problem "not-running"; `examine` then stands in for `doctor`.
+    Wrong usage raises SystemExit(2), as argparse does.
     """
     console = console or real_console(os.environ)
     options = build().parse_args(argv)
@@ -42,8 +46,7 @@ def main(
         return run(RunOptions(headless=options.headless, directory=options.directory))
     console = replace(console, json=options.json)
     try:
-        backend = connect(find(console.environment))
-        code = int(options.action(backend, options, console))
+        code = _act(options, console, connect, examine)
         console.out.flush()  # here, where a reader that left is expected
         return code
     except Problem as problem:
@@ -60,3 +63,21 @@ def _unheard(console: Console) -> Exit:
     os.dup2(nowhere, console.out.fileno())
     os.close(nowhere)
     return Exit.OK
+
+
+def _act(
+    options: Namespace,
+    console: Console,
+    connect: Callable[[Paths], Backend],
+    examine: Callable[[Paths], Examination] | None,
+) -> int:
+    """Carry out the action, over the running instance if it needs one. Raises Problem."""
+    paths = find(console.environment)
+    alone = getattr(options, "alone", None)
+    try:
+        backend = connect(paths)
+        return int(options.action(backend, options, console))
+    except Problem as problem:
+        if alone is None or examine is None or problem.reason.code != "not-running":
+            raise
+    return int(alone(lambda: examine(paths), options, console))

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from nexus_tray import __version__
-from nexus_tray.cli import access, actions, log_view
+from nexus_tray.cli import access, actions, doctor, log_view
 from nexus_tray.cli.console import EXIT_HELP
 from nexus_tray.inert import inert
 from nexus_tray.model import Level
@@ -34,6 +34,7 @@ def build() -> argparse.ArgumentParser:
     _add_config(nouns)
     _add_secret(nouns)
     _add_autostart(nouns)
+    _add_doctor(nouns)
     ending = _verb(nouns, "quit", actions.quit_program, "end the program in order")
     ending.add_argument("--no-wait", action="store_true", help="do not wait until it has ended")
     return parser
@@ -165,3 +166,10 @@ def _add_autostart(nouns: Any) -> None:
     _verb(verbs, "on", actions.autostart_on, "start the program at login, as it runs now")
     _verb(verbs, "off", actions.autostart_off, "no longer start it at login")
     _verb(verbs, "status", actions.autostart_status, "say what is true, read from the system")
+
+
+def _add_doctor(nouns: Any) -> None:
+    text = "examine everything, and say what is wrong and what to do"
+    verb = _verb(nouns, "doctor", doctor.doctor, text)
+    verb.add_argument("--report", action="store_true", help="plain text for a bug report")
+    verb.set_defaults(alone=doctor.doctor_alone)
