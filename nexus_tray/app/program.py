@@ -17,30 +17,34 @@ import socket
 import sys
 import threading
 import time
+import webbrowser
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nexus_tray import __version__
 from nexus_tray.api import pages
+from nexus_tray.api.client import connect
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
 from nexus_tray.app import access, face, log_handler
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
 from nexus_tray.app.at_login import at_login
+from nexus_tray.app.doctor import Doctor, Running, Surroundings, joined
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.traffic import TrafficWatch
-from nexus_tray.commands import AnyCommand, Outcome
+from nexus_tray.app.window_handlers import Around, WindowHandlers
+from nexus_tray.commands import AnyCommand, Outcome, ShowWindow
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.model import Level, Problem
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Examination, Setup
+from nexus_tray.reports import Setup
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
@@ -77,11 +81,14 @@ class Program:
         directory: Path,
         starter: AtLogin,
         listener: tuple[int, str] | None = None,
+        *,
+        desktop: bool = False,
     ) -> None:
         self._ending = contextlib.ExitStack()
         self._wanted_end = threading.Event()
         self._notify: Notify | None = None
         try:
+            self._window = self._make_window(paths, desktop=desktop)
             self._build(paths, directory, starter, listener)
         except BaseException:
             self._ending.close()
@@ -117,11 +124,28 @@ class Program:
         self._ending.callback(self._traffic.close)
         self._watch = ActivityWatch(self.supervisor.set_activity)
         self._ending.callback(self._watch.close)
+        login_path = LoginPath(os.environ)
+        self._doctor = Doctor(
+            Surroundings(
+                paths=paths,
+                environment=os.environ,
+                settings=lambda: settings.read().settings,
+                search_path=lambda: joined(login_path.get(), os.environ.get("PATH", "")),
+                secrets=keys,
+                starter=starter,
+            ),
+            Running(
+                snapshot=journal.latest,
+                door=self._door.address,
+                has_password=lambda: self._door.accounts().has_password(),
+                drift=self._door.clock.drift,
+            ),
+        )
         self._fleet = Fleet(
             Parts(
                 paths=paths,
                 started_in=directory,
-                login_path=LoginPath(os.environ),
+                login_path=login_path,
                 secrets=keys,
                 door=self._door,
                 on_upstream=self._upstream_changed,
@@ -163,7 +187,7 @@ class Program:
                 void_dashboards=lambda: self.tickets.void_all(),
             )
         )
-        table = {**handlers.table(), **access_handlers.table()}
+        table = {**handlers.table(), **self._window.table(), **access_handlers.table()}
         self.backend = LocalBackend(
             journal, logs, settings, table, self._reports(settings, directory)
         )
@@ -191,6 +215,7 @@ class Program:
         self._reapply()
         self._api.start()
         self._publish()
+        self._window.come_back()
 
     def notify(self, environment: Mapping[str, str]) -> None:
         """Tell the desktop what matters, from now on; where there is a desktop."""
@@ -210,10 +235,21 @@ class Program:
         if self._notify is not None:
             self._notify.stop()
         in_time = self.supervisor.close(STOP_SECONDS)
+        self._window.close()
         self._ending.close()
         if self._notify is not None:
             self._notify.join()
         return in_time
+
+    def _make_window(self, paths: Paths, *, desktop: bool) -> WindowHandlers:
+        around = Around(
+            environment=os.environ,
+            data=paths.data,
+            desktop=desktop,
+            invite=lambda page: self._api.invite(page),
+            browse=lambda address: webbrowser.open(address),
+        )
+        return WindowHandlers(lambda: self.backend.config().settings.dashboard.open_in, around)
 
     def _newest_entry(self) -> int:
         """The number of the audit trail's newest row. Raises Problem."""
@@ -224,7 +260,7 @@ class Program:
         return Reports(
             access=lambda: access.read(self._door.accounts(), self._door.audit()),
             traffic=self._traffic.report,
-            examine=lambda: Examination(at=time.time()),
+            examine=self._doctor.examine,
             setup=lambda: Setup(
                 finished=True,
                 directory=settings.read().settings.opencode.directory or str(directory),
@@ -237,6 +273,7 @@ class Program:
     def _upstream_changed(self, upstream: Upstream | None) -> None:
         self._door.set_upstream(upstream)
         self._watch.set_upstream(upstream)
+        self._doctor.set_upstream(upstream)
 
 
 HINT = "How it stands: nexus-tray status. To end it: Ctrl-C here, or nexus-tray quit."
@@ -250,11 +287,14 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     headless = face.is_headless(os.environ, asked=headless)
     starter = at_login(os.environ, directory, headless=headless)
     try:
-        program = Program(paths, directory, starter, listener)
+        program = Program(paths, directory, starter, listener, desktop=not headless)
     except Problem as problem:
         sys.stderr.write(f"nexus-tray: {problem.reason}\n")
-        already = problem.reason.code == instance.ALREADY_RUNNING.code
-        return guard.ALREADY_RUNNING if already else guard.REFUSED
+        if problem.reason.code != instance.ALREADY_RUNNING.code:
+            return guard.REFUSED
+        if not headless:
+            _show_the_other(paths)
+        return guard.ALREADY_RUNNING
     guard.watch(program.ask_to_end)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # not every system has them all
         if hasattr(signal, name):
@@ -272,6 +312,16 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     if not in_time:
         sys.stderr.write("nexus-tray: not everything ended in time; the guard ends the rest.\n")
     return guard.NORMAL
+
+
+def _show_the_other(paths: Paths) -> None:
+    """Who starts the program twice wants to see it: show the window of the one that runs."""
+    try:
+        outcome = connect(paths).submit(ShowWindow())
+    except Problem as problem:  # it is only starting, or ending
+        logger.info("%s", problem.reason)
+        return
+    sys.stderr.write(f"nexus-tray: {outcome.reason or outcome.value or 'Its window is shown.'}\n")
 
 
 def _repair(starter: AtLogin) -> None:

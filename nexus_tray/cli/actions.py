@@ -23,6 +23,7 @@ from nexus_tray.commands import (
     SetAutostart,
     SetPassword,
     SetSecret,
+    ShowWindow,
     Shutdown,
     StartService,
     StopService,
@@ -77,7 +78,18 @@ def open_door(backend: Backend, options: Namespace, console: Console) -> Exit:
 
 
 def open_dashboard(backend: Backend, options: Namespace, console: Console) -> Exit:
-    """Open the dashboard in this machine's browser by a one-time link."""
+    """Show the dashboard: in its window, or where there is none in this machine's browser.
+
+    A program without a desktop can show nothing; then it is opened from here, as we may have
+    one, by a one-time link. So it is where the browser is wished: it is then our child.
+    """
+    wished = not options.print and not console.json
+    if wished and backend.config().settings.dashboard.open_in != "browser":
+        shown = backend.submit(ShowWindow(page=options.page))
+        if shown.ok:
+            if shown.value:
+                console.say(inert(shown.value))
+            return Exit.OK
     return _open(backend.submit(OpenDashboard(page=options.page)), options, console)
 
 

@@ -5,7 +5,7 @@ Imports layer 1 and the pure parts of core. Immutable, so any thread may hold th
 
 from dataclasses import dataclass
 
-from nexus_tray.commands import AnyCommand, OpenDashboard
+from nexus_tray.commands import AnyCommand, ShowWindow
 from nexus_tray.core.moments import Span
 
 
@@ -42,7 +42,7 @@ Action = Submit | Browse | Copy | PauseFor
 
 def dashboard(page: str = "/") -> Action:
     """What opens a page of the dashboard."""
-    return Browse(OpenDashboard(page=page))
+    return Submit(ShowWindow(page=page))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nexus_tray.commands import Autostart, GetAutostart, Panic, Pause
+from nexus_tray.commands import Autostart, GetAutostart, Panic, Pause, ShowWindow
 from nexus_tray.core.backend import Backend
 from nexus_tray.core.moments import end_of
 from nexus_tray.desktop.items import Action, Browse, Copy, PauseFor, Submit
@@ -144,6 +144,8 @@ class Tray:
                 self._draw(self._backend.snapshot())  # start at login is in no event
                 if outcome.ok and isinstance(command, Panic):  # with the way back
                     self.icon.tell("All access is ended", outcome.value)
+                if outcome.ok and isinstance(command, ShowWindow) and outcome.value:
+                    self.icon.tell("The dashboard is in the browser", outcome.value)
                 return outcome.reason
             case PauseFor(span=span):
                 return self._backend.submit(Pause(until_at=end_of(span, self._wall()))).reason

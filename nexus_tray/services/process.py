@@ -39,7 +39,7 @@ KILL_AGAIN = 0.25
 
 
 class ChildProcess:
-    """One child, started at once, in a session of its own, with no input.
+    """One child, started at once, in a session of its own, with no input unless `feed`.
 
     `env` is the whole environment it gets, plus the mark by which its tree is found.
     Raises OSError when it cannot be started (FileNotFoundError: no such program or
@@ -63,6 +63,7 @@ class ChildProcess:
         on_exit: Callable[[int | None], None],
         on_ended: Callable[[], None] = lambda: None,
         limits: Limits | None = None,
+        feed: bool = False,
     ) -> None:
         self._on_exit = on_exit
         self._on_ended = on_ended
@@ -76,7 +77,7 @@ class ChildProcess:
             list(argv),
             env={**env, process_tree.MARK: self._mark},
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
@@ -95,6 +96,18 @@ class ChildProcess:
             name,
         )
         threading.Thread(target=self._follow, name=f"{name} exit", daemon=True).start()
+
+    def tell(self, line: str) -> bool:
+        """Give the child a line of input; False if it takes none (over, or it does not read)."""
+        pipe = self._child.stdin
+        if pipe is None or self._ended:
+            return False
+        data = line.encode() + b"\n"
+        try:
+            os.set_blocking(pipe.fileno(), False)
+            return pipe.write(data) == len(data)  # lines are shorter than the pipe is long
+        except (OSError, ValueError):  # it ended, or closed its input
+            return False
 
     @property
     def dropped(self) -> int:
@@ -160,6 +173,8 @@ class ChildProcess:
         if left:
             log.error("Processes of child %d could not be ended: %s", self.pid, sorted(left))
         code = self._child.wait()
+        if self._child.stdin is not None:
+            self._child.stdin.close()
         if not self._output.finish(DRAIN):
             log.warning("The output of child %d was given up before its end", self.pid)
         with self._changed:

@@ -14,12 +14,12 @@ from nexus_tray.commands import (
     Autostart,
     Command,
     GetAutostart,
-    OpenDashboard,
     OpenDoor,
     Panic,
     Pause,
     Resume,
     SetAutostart,
+    ShowWindow,
     Shutdown,
     StopService,
 )
@@ -54,6 +54,7 @@ class Desk:
         self.house: House[Any] = house()
         self.autostart = Autostart.OFF
         self.browsed: list[str] = []
+        self.no_window = ""
         self.copied: list[str] = []
         self.said: list[Reason] = []
         self.works = True
@@ -75,7 +76,7 @@ class Desk:
             **plain._handlers,
             GetAutostart: lambda _: self.autostart,
             SetAutostart: self._set_autostart,
-            OpenDashboard: lambda command: f"http://127.0.0.1:1/#{command.page}",
+            ShowWindow: self._show_window,
         }
         return LocalBackend(
             self.house.journal, self.house.logs, self.house.settings, handlers, reports()
@@ -94,6 +95,10 @@ class Desk:
     def _set_autostart(self, command: SetAutostart) -> str:
         self.autostart = Autostart.ON if command.enabled else Autostart.OFF
         return self.autostart
+
+    def _show_window(self, command: ShowWindow) -> str:
+        self.house.came.append(command)
+        return self.no_window
 
     def _browse(self, url: str) -> bool:
         self.browsed.append(url)
@@ -180,7 +185,15 @@ def test_a_storm_of_changes_is_drawn_four_times_a_second(
 
 def test_a_left_click_opens_the_dashboard(host: Host, desk: Desk, item: Item) -> None:
     item.left_click()
-    host.wait(lambda: desk.browsed == ["http://127.0.0.1:1/#/"])
+    host.wait(lambda: desk.came == [ShowWindow()])
+    assert (desk.browsed, host.notifications) == ([], [])
+
+
+def test_why_there_is_no_window_is_told(host: Host, desk: Desk, item: Item) -> None:
+    desk.no_window = "There is no web view."
+    item.left_click()
+    told = [("The dashboard is in the browser", "There is no web view.")]
+    host.wait(lambda: host.notifications == told)
 
 
 def test_opencode_opens_by_a_one_time_link(host: Host, desk: Desk, item: Item) -> None:
@@ -244,7 +257,7 @@ def test_what_is_refused_is_told(host: Host, desk: Desk, item: Item) -> None:
     assert host.notifications == [("It was not done", f"{REFUSED.what} {REFUSED.cure}")]
 
 
-@pytest.mark.parametrize("label", ["Open dashboard", "Copy"])
+@pytest.mark.parametrize("label", ["Open OpenCode", "Copy"])
 def test_hands_that_fail_are_told(host: Host, desk: Desk, item: Item, label: str) -> None:
     desk.works = False
     item.click(label)
@@ -263,7 +276,7 @@ def test_a_backend_that_fails_ends_neither_following_nor_clicking(
     assert "Something unexpected" in host.notifications[0][1]
     assert "the driver's own mistake" in caplog.text
     item.left_click()
-    host.wait(lambda: desk.browsed)
+    host.wait(lambda: desk.came)
 
 
 def test_no_panel_is_said_once_with_the_cure_and_a_late_one_gets_the_icon(

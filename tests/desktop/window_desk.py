@@ -1,0 +1,169 @@
+"""A screen of its own, the real dashboard's server, and the window on both."""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+from nexus_tray.api.server import ApiServer
+from nexus_tray.app.window_handlers import Around, WindowHandlers
+from nexus_tray.commands import ShowWindow
+from nexus_tray.core.local_backend import LocalBackend
+from nexus_tray.model import Reason
+from nexus_tray.system import web_view
+
+T = TypeVar("T")
+
+
+@contextmanager
+def screen(size: str = "1400x1000") -> Iterator[str]:
+    """A display of its own; its name. No window manager: what is asked for happens at once."""
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        assert server.stdout is not None
+        try:
+            yield f":{server.stdout.readline().decode().strip()}"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def within(seconds: float, look: Callable[[], T], what: str) -> T:
+    """The first true answer of `look`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        threading.Event().wait(0.03)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class Eyes:
+    """What a person sees on the display, and does with the mouse and keyboard."""
+
+    def __init__(self, name: str) -> None:
+        from Xlib import display
+
+        self.display = display.Display(name)
+        self.root = self.display.screen().root
+
+    def window(self) -> Any | None:
+        """The shown window whose title is ours."""
+        from Xlib import X
+        from Xlib.error import BadWindow
+
+        for child in self.root.query_tree().children:
+            try:
+                if child.get_attributes().map_state == X.IsViewable and (
+                    child.get_wm_name() == "Nexus Tray"
+                ):
+                    return child
+            except BadWindow:
+                continue
+        return None
+
+    def place(self) -> tuple[int, int, int, int] | None:
+        """x, y, width and height of the window; None: there is none."""
+        window = self.window()
+        if window is None:
+            return None
+        geometry = window.get_geometry()
+        return (geometry.x, geometry.y, geometry.width, geometry.height)
+
+    def colours(self) -> int:
+        """How many different colours the window shows; one that is not painted shows one."""
+        from Xlib import X
+
+        window = self.window()
+        if window is None:
+            return 0
+        size = window.get_geometry()
+        image = window.get_image(0, 0, size.width, size.height, X.ZPixmap, 0xFFFFFF)
+        data: bytes = image.data
+        return len({data[at : at + 3] for at in range(0, len(data), 4)})
+
+    def close_window(self) -> None:
+        """What a window manager sends when the cross is clicked (ICCCM 4.2.8.1)."""
+        from Xlib import X
+        from Xlib.protocol import event
+
+        window = self.window()
+        assert window is not None
+        protocols = self.display.intern_atom("WM_PROTOCOLS")
+        delete = self.display.intern_atom("WM_DELETE_WINDOW")
+        message = event.ClientMessage(
+            window=window, client_type=protocols, data=(32, [delete, X.CurrentTime, 0, 0, 0])
+        )
+        window.send_event(message)
+        self.display.sync()
+
+    def close(self) -> None:
+        self.display.close()
+
+
+@dataclass
+class WindowDesk:
+    """The handlers over a real API server, on a screen, with a browser that only notes."""
+
+    backend: LocalBackend
+    server: ApiServer
+    display: str
+    data: Path
+    open_in: str = "auto"
+    browsed: list[str] = field(default_factory=list)
+    invited: list[str] = field(default_factory=list)
+    find: Callable[[Any], web_view.WebView | Reason] = web_view.find
+    can_browse: bool = True
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def handlers(self, **changes: Any) -> WindowHandlers:
+        """A program's handlers; the window is theirs."""
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(self.data.parent), "DISPLAY": self.display,
+            "PYTHONPATH": str(Path(__file__).parent.parent.parent), "LANG": "C.UTF-8",
+            "NO_AT_BRIDGE": "1", **self.extra,
+        }  # fmt: skip
+        around = Around(
+            environment=environment, data=self.data, desktop=True, invite=self.invite,
+            browse=self.browse, find=self.find,
+        )  # fmt: skip
+        return WindowHandlers(lambda: self.open_in, replace(around, **changes))
+
+    def invite(self, page: str) -> str:
+        self.invited.append(page)
+        return self.server.invite(page)
+
+    def browse(self, address: str) -> bool:
+        self.browsed.append(address)
+        return self.can_browse
+
+
+def show(handlers: WindowHandlers, page: str = "/") -> str:
+    """Carry out the command; its answer."""
+    return handlers.table()[ShowWindow](ShowWindow(page=page)) or ""
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """The window's process and all below it."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def private_mb(processes: list[psutil.Process]) -> float:
+    """Private memory of them all, in megabytes."""
+    return sum(process.memory_full_info().uss for process in processes) / 1e6
+
+
+def has_web_view() -> bool:
+    """Whether the tests' machine can show a window."""
+    return shutil.which("Xvfb") is not None and isinstance(
+        web_view.find(os.environ), web_view.WebView
+    )
