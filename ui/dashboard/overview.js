@@ -3,6 +3,7 @@
 import { html, useState } from "/vendor/preact-htm.js";
 import { useNow } from "/live.js";
 import { Act, Copy, Failure, State, Why, openOpenCode, present, presentQr, sessionPath } from "/parts.js";
+import { PauseControl } from "/pause.js";
 import { Question } from "/questions.js";
 import { ServiceCard, restart } from "/services.js";
 import { HOPS, HOP_WORDS, capital, clock, day, inert, span, tail } from "/words.js";
@@ -34,6 +35,7 @@ function Head({ snapshot }) {
       ${service && html`<${NextTry} service=${service} />`}
       ${reason?.code === "no-password" && html`<p><a class="btn primary" href="#/settings?at=password">Choose a password</a></p>`}
     </div>
+    <${PauseControl} snapshot=${snapshot} />
     <${Act} act=${() => openOpenCode()} doing="Opening…">Open OpenCode<//></header>`;
 }
 

@@ -55,6 +55,12 @@ export function day(at) {
   return when.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
 }
 
+/** A time to come: "14:30", with the day where that could be unclear. */
+export function moment(at, now = Date.now() / 1000) {
+  const text = clock(at, false).slice(0, 5);
+  return day(at) === day(now) || at - now < 43200 ? text : `${day(at)}, ${text}`;
+}
+
 /** The value of a datetime-local field. */
 export function local(at) {
   const when = new Date(at * 1000);
