@@ -109,7 +109,7 @@ class Facts(Value, frozen=True):
 
 
 class Service(Value, frozen=True):
-    """One supervised service as it stands."""
+    """One supervised service as it stands. `restarts` that nobody asked for are counted."""
 
     name: str
     kind: ServiceKind

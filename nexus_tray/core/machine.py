@@ -104,7 +104,8 @@ class Machine:
     `starts` are the times of starts that count towards a crash loop; `tries` counts
     failed attempts in a row and sets the next wait. `probing_run` is the run a probe is
     out for, or 0. `fault` is why we ended a run ourselves (None: it was asked of us);
-    `unwell` what the last failed probe of this run stands for.
+    `unwell` what the last failed probe of this run stands for. `restarts` counts those
+    that nobody asked for.
     """
 
     name: str
@@ -272,7 +273,7 @@ def _exited(
     if machine.state is S.STOPPING:
         # how it ended is our own doing; why we ended it decides
         if machine.fault is None:
-            return _begin(machine, now, policy, again=True)
+            return _begin(machine, now, policy)  # asked for, so none of the `restarts`
         return _back_off(machine, machine.fault, None, now, policy, chance)
     if failure is not None:
         machine = replace(machine, reason=failure.reason)

@@ -130,6 +130,16 @@ def test_a_restart_asked_for_while_starting_does_not_wait() -> None:
     assert Play().take(RUN, Restart(), Exited(1, CRASH)).state is S.STARTING
 
 
+def test_only_restarts_that_nobody_asked_for_are_counted() -> None:
+    play = running().take(Restart(), Exited(1), Probed(2))
+    play.take(Hold(NO_PASSWORD), Hold(None), Exited(2), Probed(3))
+    assert (play.machine.run, play.machine.restarts) == (3, 0)
+    play.take(Exited(3, CRASH)).after(10.0)
+    assert (play.machine.run, play.machine.restarts) == (4, 1)
+    play.take(Probed(4), *[Probed(4, DEAF)] * 3, Exited(4)).after(10.0)
+    assert (play.machine.run, play.machine.restarts) == (5, 2)
+
+
 def test_without_network_not_getting_ready_is_no_crash() -> None:
     play = Play().take(RUN)
     for _ in range(20):
