@@ -1,6 +1,6 @@
 // The first page: how things stand, the path of a request, what OpenCode asks, the services.
 
-import { html, useState } from "/vendor/preact-htm.js";
+import { html, useEffect, useState } from "/vendor/preact-htm.js";
 import { useNow } from "/live.js";
 import { Act, Copy, Failure, State, Why, openOpenCode, present, presentQr, sessionPath } from "/parts.js";
 import { PauseControl } from "/pause.js";
@@ -9,7 +9,7 @@ import { ServiceCard, restart } from "/services.js";
 import { HOPS, HOP_WORDS, capital, clock, day, inert, span, tail } from "/words.js";
 
 export function Overview({ live }) {
-  const { snapshot, notes } = live;
+  const { snapshot, notes, unread } = live;
   const questions = snapshot.activity?.questions || [];
   return html`<div class="stack">
     <${Head} snapshot=${snapshot} />
@@ -20,9 +20,21 @@ export function Overview({ live }) {
     <${Path} snapshot=${snapshot} />
     <div class="grid">${snapshot.services.map((one) =>
       html`<${ServiceCard} key=${one.name} service=${one} activity=${snapshot.activity} said=${snapshot.reason} />`)}</div>
+    <section class="sheet traffic" aria-label="Traffic"><div class="traffic-body">
+      <${Later} load=${async () => (await import("/traffic.js")).Traffic} /></div></section>
     <${Sessions} activity=${snapshot.activity} />
-    <${Lately} notes=${notes} />
+    <${Lately} notes=${notes} unread=${unread} />
   </div>`;
+}
+
+/** A part that is read once the page stands. */
+function Later({ load, ...given }) {
+  const [Part, set] = useState(null);
+  const [error, fail] = useState(null);
+  useEffect(() => {
+    load().then((part) => set(() => part)).catch(fail);
+  }, []);
+  return Part ? html`<${Part} ...${given} />` : html`<${Failure} error=${error} />`;
 }
 
 /** The headline, why, and what to do. */
@@ -68,7 +80,7 @@ function Station({ hop, next, snapshot }) {
   const cold = next && ["off", "unknown"].includes(next.state) ? "cold" : "";
   const short = hop.text.length > 60 ? `${hop.text.slice(0, 58)}…` : hop.text;
   return html`<li class="hop ${hop.state} ${broken || cold}"><button type="button" class="plain"
-      aria-haspopup="dialog" onClick=${() => explain(hop, snapshot)}>
+      aria-haspopup="dialog" onClick=${() => explain(hop)}>
     <b>${HOPS[hop.hop]}<span class="unseen">: ${HOP_WORDS[hop.state]}, </span></b>
     <span class="small">${inert(short)}</span></button></li>`;
 }
@@ -81,14 +93,11 @@ const MEANINGS = {
   opencode: "The coding agent itself, which listens on this machine only.",
 };
 
-function explain(hop, snapshot) {
-  const kind = { edge: "tunnel", cloudflared: "tunnel" }[hop.hop] || hop.hop;
-  const facts = snapshot.services.find((service) => service.kind === kind)?.facts;
+function explain(hop) {
   present(HOPS[hop.hop], html`<p><${State} kind=${hop.state} word=${capital(HOP_WORDS[hop.state])} /></p>
     <p>${inert(capital(hop.text))}</p>${hop.reason && html`<${Why} reason=${hop.reason} what=${hop.reason.what !== hop.text} />`}
     <p class="dim">${MEANINGS[hop.hop]}</p>
-    ${facts?.latency_ms != null && hop.hop !== "device"
-      && html`<p>Last answer after ${facts.latency_ms.toFixed(1)} ms.</p>`}`);
+    <${Later} load=${async () => (await import("/hops.js")).HopFigures} hop=${hop} />`);
 }
 
 const ORDER = ["waiting", "working", "unknown", "idle"];
@@ -126,11 +135,12 @@ function SessionRow({ session, now }) {
 const SHOWN = 12;
 
 /** The journal's notes, newest first. */
-function Lately({ notes }) {
+function Lately({ notes, unread }) {
   const today = day(Date.now() / 1000);
   return html`<section class="sheet" aria-labelledby="lately"><div class="row between"><h2 id="lately">What happened lately</h2>
       <a href="#/logs">All logs</a></div>
-    ${!notes.length && html`<p class="dim">Nothing since this program started.</p>`}
+    <${Failure} error=${unread} />
+    ${!notes.length && !unread && html`<p class="dim">Nothing since this program started.</p>`}
     <ul class="list notes">${notes.slice(0, SHOWN).map((note) => html`<li key=${note.id}>
       <time class="mono dim" datetime=${new Date(note.at * 1000).toISOString()}>
         ${day(note.at) === today ? "" : `${day(note.at)} `}${clock(note.at, false)}</time>
