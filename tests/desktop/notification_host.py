@@ -98,8 +98,13 @@ class Desk:
     def invoke(self, number: int, action: str) -> None:
         """Somebody clicks: the service tells, and closes."""
         with self._changed:
-            self._signal("ActionInvoked", "us", (number, action))
+            self.click(number, action)
             self.dismiss(number)
+
+    def click(self, number: int, action: str) -> None:
+        """The service tells of a click, and leaves it standing."""
+        with self._changed:
+            self._signal("ActionInvoked", "us", (number, action))
 
     def dismiss(self, number: int, why: int = 2) -> None:
         with self._changed:

@@ -174,6 +174,13 @@ def test_switched_off_takes_it_back_and_on_again_is_no_news() -> None:
     assert told.see(UP) == []
 
 
+def test_a_service_that_was_switched_off_has_not_failed() -> None:
+    off = service(
+        "opencode", ServiceKind.OPENCODE, state=ServiceState.FAILED, desired=Desired.STOPPED
+    )
+    assert Told().see(at(HopState.OFF, services=(off,))) == []
+
+
 def test_a_failed_service_is_told_once_and_is_not_also_not_reachable() -> None:
     told = Told()
     told.see(UP)
@@ -353,6 +360,14 @@ def test_quiet_hours_tell_sign_ins_only_and_the_rest_when_it_is_still_so() -> No
     assert words.DOWN in told.taken
     told.minute = 7 * 60
     assert told.see(UP) == ["New address"]  # "all" tells the first, and it still is so
+
+
+def test_work_that_finished_in_the_night_is_no_news_in_the_morning() -> None:
+    told = Told(NIGHT, minute=MIDNIGHT)
+    told.see(busy_with(session(SessionState.WORKING)))
+    assert told.see(busy_with(session(SessionState.IDLE)), WORTH) == []
+    told.minute = NOON
+    assert "A session has finished" not in told.see(busy_with(session(SessionState.IDLE)))
 
 
 def test_off_is_off_and_on_tells_what_still_waits() -> None:
