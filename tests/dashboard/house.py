@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from nexus_tray.finding import command_in
 from nexus_tray.model import (
     Activity,
     Desired,
@@ -22,6 +23,8 @@ from nexus_tray.model import (
     SessionState,
     Snapshot,
 )
+from nexus_tray.reports import Check, CheckState, Examination
+from nexus_tray.reports import Access, AuditEntry, Device
 from tests.api.doubles import House
 
 ADDRESS = "https://calm-river-walks-far.trycloudflare.com"
@@ -148,3 +151,80 @@ def note_some(house: House[Any]) -> None:
     house.journal.note("Tunnel “quick” starts", "quick")
     house.journal.note(f"Tunnel “quick” cannot run: {BLOCKED.what}", "quick", BLOCKED)
     house.journal.note(f"Tunnel “quick” is ready at {ADDRESS}", "quick")
+
+
+def examined(at: float) -> Examination:
+    """An examination with something of every state, in the order of a request's path."""
+    clock = Reason(
+        code="doctor-clock", hop=Hop.DEVICE,
+        what="This computer's clock is 12 minutes behind Cloudflare's.",
+        meaning="Sign-ins end too early or too late.",
+        cure="Have the system set its clock by the network.",
+    )  # fmt: skip
+    password = Reason(
+        code="no-password", hop=Hop.GATEWAY, what="No password is set, so remote access is off.",
+        meaning="Without one, whoever finds the address would own this computer.",
+        cure="Choose one: nexus-tray password set",
+    )  # fmt: skip
+    rows = (
+        ("password", "Password for remote access", CheckState.WARNING, password.what, password),
+        ("dns", "Cloudflare's names", CheckState.GOOD, "Cloudflare's names are found", None),
+        ("edge", "Cloudflare's edge over TCP", CheckState.GOOD,
+         "2 of 2 regions answer on TCP port 7844", None),
+        ("quic", "Cloudflare's edge over QUIC", CheckState.UNKNOWN,
+         "not known: no tunnel is connected now", None),
+        ("clock", "Clock", CheckState.BAD, clock.what, clock),
+        ("cloudflared", "cloudflared", CheckState.GOOD, "2026.8.2, ~/bin/cloudflared", None),
+        ("gateway", "Gateway", CheckState.GOOD,
+         "http://127.0.0.1:41873, and strangers are turned away (401)", None),
+        ("opencode", "OpenCode", CheckState.GOOD, "1.18.33, ~/.opencode/bin/opencode", None),
+        ("private", "Private files", CheckState.GOOD, "9 folders and files, for you alone", None),
+        ("disk", "Room on the disk", CheckState.GOOD, "70.1 GB free at ~/.local/share", None),
+    )  # fmt: skip
+    checks = tuple(
+        Check(
+            code=code, title=title, state=state, text=text, reason=reason,
+            command=command_in(reason.cure) if reason else "",
+        )
+        for code, title, state, text, reason in rows
+    )  # fmt: skip
+    return Examination(at=at, checks=checks)
+
+
+DOORS = ("public", "local")
+
+
+def entrances(now: float) -> Access:
+    """Three devices, one of which calls itself something odd, and a hundred things past."""
+    rows = [
+        ("dev-1", "Safari on iPhone", "203.0.113.7", "public", 7200, 4),
+        ("dev-2", "Chrome on Pixel 9", "2001:db8::7f", "public", 200_000, 3700),
+        ("dev-3", "<img src=x onerror=alert(1)>\u202e evil", "local", "local", 60, 60),
+    ]
+    devices = tuple(
+        Device(
+            id=key, name=name, address=address, door=door, signed_in_at=now - since,
+            seen_at=now - seen, expires_at=now + 500_000,
+            host=ADDRESS.removeprefix("https://") if door == "public" else "127.0.0.1:41873",
+        )
+        for key, name, address, door, since, seen in rows
+    )  # fmt: skip
+    past = [
+        ("sign-in-failed", "stranger", "192.0.2.77", "wrong password"),
+        ("locked", "stranger", "192.0.2.77", "for 30 s"),
+        ("sign-in", "Safari on iPhone", "203.0.113.7", "signed in"),
+        ("ticket-used", "Firefox on Linux", "local", "signed in"),
+        ("session-ended", "nexus-tray", "local", "iPad: expired"),
+        ("password-set", "owner", "local", ""),
+        ("access-paused", "owner", "local", "Remote access is paused until 18:00."),
+        ("panic", "owner", "local", "all access ended"),
+    ]
+    trail = tuple(
+        AuditEntry(
+            id=100 - place, at=now - 40 * place**1.7 - 8, event=event, who=who, address=address,
+            text=text,
+        )
+        for place in range(100)
+        for event, who, address, text in [past[place % len(past)]]
+    )  # fmt: skip
+    return Access(password=True, devices=devices, trail=trail)

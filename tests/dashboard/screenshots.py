@@ -6,6 +6,7 @@ The pages are the real ones over the real local API; what they show is made up
 (tests/dashboard/house.py), so that two runs show the same.
 """
 
+import dataclasses
 import shutil
 import sys
 import tempfile
@@ -30,6 +31,7 @@ PLACES = {
     "tunnels": "/tunnels",
     "logs": "/logs",
     "settings": "/settings",
+    "doctor": "/doctor",
 }
 LINES = (
     ("opencode", Level.INFO, "service=server POST /session/ses_1/prompt_async 204"),
@@ -43,7 +45,10 @@ LINES = (
 
 
 def furnish(house: House[StoredLogs]) -> None:
-    """Notes and log lines."""
+    """Notes, log lines and what the doctor found."""
+    house.reports = dataclasses.replace(
+        house.reports, examine=lambda: made.examined(time.time())
+    )
     made.note_some(house)
     for number in range(420):
         source, level, text = LINES[number % len(LINES)]

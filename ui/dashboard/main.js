@@ -10,7 +10,9 @@ import { span } from "/words.js";
 const PAGES = [
   { path: "/", name: "Overview", key: "o", load: async () => Overview },
   { path: "/tunnels", name: "Tunnels", key: "t", load: async () => (await import("/tunnels.js")).Tunnels },
+  { path: "/access", name: "Access", key: "a", load: async () => (await import("/access.js")).Access },
   { path: "/logs", name: "Logs", key: "l", load: async () => (await import("/logs.js")).Logs },
+  { path: "/doctor", name: "Doctor", key: "d", load: async () => (await import("/doctor.js")).Doctor },
   { path: "/settings", name: "Settings", key: "s", load: async () => (await import("/settings.js")).SettingsPage },
 ];
 
