@@ -51,6 +51,16 @@ commands() {
     [ ${#packages[@]} -eq 0 ] || apt_packages "${packages[@]}"
 }
 
+# web_view: sees that the dashboard's window has a web view. It comes with the system's Python and
+# serves ours only if both are of one version; without it the dashboard opens in the browser.
+web_view() {
+    local ask='import os, sys; from nexus_tray.system.web_view import WebView, find; sys.exit(not isinstance(find(os.environ), WebView))'
+    local version='import sys; print(sys.version_info[:2])'
+    "$VENV/bin/python" -P -c "$ask" && return 0
+    [ "$(/usr/bin/python3 -I -c "$version" 2>/dev/null)" = "$("$VENV/bin/python" -I -c "$version")" ] || return 0
+    apt_packages python3-gi gir1.2-webkit2-4.1
+}
+
 # The oldest Python that runs us is 3.11; the newest found is not better than the system's own.
 find_python() {
     local candidate
