@@ -26,6 +26,7 @@ from nexus_tray.cloudflare.release import MOST_BYTES, VERSION, Pin, pin_for
 from nexus_tray.model import Problem, Reason
 from nexus_tray.services import cloudflared_faults as faults
 from nexus_tray.services.binaries import own_cloudflared
+from nexus_tray.services.progress import Progress, silent
 
 SILENCE = 30.0
 """Seconds without a byte after which the download is given up."""
@@ -54,12 +55,17 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 
 
 def install_cloudflared(
-    tools: Path, *, pin: Pin | None = None, context: ssl.SSLContext | None = None
+    tools: Path,
+    *,
+    pin: Pin | None = None,
+    context: ssl.SSLContext | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """The checked program below `tools`, fetched unless it is there already (40 MB).
 
     `pin`: another file than this machine's, and `context`: other authorities than the
-    system's (tests). Raises Problem, with the way to do it by hand; then nothing is left.
+    system's (tests). Raises Problem, with the way to do it by hand, and what `progress` raises;
+    then nothing is left.
     """
     target = own_cloudflared(tools)
     pin = pin or pin_for()
@@ -71,7 +77,7 @@ def install_cloudflared(
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
         unchecked = Path(folder) / "download"
-        _fetch(pin.url, unchecked, context)
+        _fetch(pin.url, unchecked, context, progress)
         _check(unchecked, pin.sha256, pin)
         if pin.program_sha256 is not None:
             unchecked = _extract(unchecked, Path(folder) / "program", pin)
@@ -81,7 +87,9 @@ def install_cloudflared(
     return target
 
 
-def _fetch(url: str, target: Path, context: ssl.SSLContext | None) -> None:
+def _fetch(
+    url: str, target: Path, context: ssl.SSLContext | None, progress: Progress
+) -> None:
     if not url.startswith("https://"):
         raise Problem(_failed("its address is not HTTPS"))
     handlers: list[urllib.request.BaseHandler] = [_OnlyHttps()]
@@ -93,14 +101,17 @@ def _fetch(url: str, target: Path, context: ssl.SSLContext | None) -> None:
             urllib.request.build_opener(*handlers).open(request, timeout=SILENCE) as answer,
             target.open("xb") as file,
         ):
+            expected = answer.headers.get("Content-Length")
+            total = int(expected) if expected is not None and expected.isdecimal() else None
             size = 0
-            while data := answer.read(_CHUNK):
+            progress(size, total)
+            while data := answer.read1(_CHUNK):  # what is there: a slow network shows progress too
                 size += len(data)
+                progress(size, total)
                 if size > MOST_BYTES or time.monotonic() > end:
                     raise Problem(_failed("it is too large, or came too slowly"))
                 file.write(data)
-            expected = answer.headers.get("Content-Length")
-            if expected is not None and expected.isdecimal() and int(expected) != size:
+            if total is not None and total != size:
                 raise Problem(_failed("it broke off"))
     except urllib.error.HTTPError as error:
         with error:  # it holds the connection

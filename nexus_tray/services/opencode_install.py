@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,11 @@ from typing import IO
 from nexus_tray.model import Problem, Reason
 from nexus_tray.services import opencode_faults as faults
 from nexus_tray.services.opencode_program import VERSION, executable, own, packages
+from nexus_tray.services.progress import Progress, silent
 
 NPM_TIMEOUT = 900.0
+LOOK_SECONDS = 0.3
+"""How often it is asked whether the program is still wanted."""
 
 # SHA-256 of the extracted binary, measured on npm's archives of 1.18.33 (both alike). What
 # has no pin is not installed by us: the package could not be had to measure it.
@@ -42,12 +46,17 @@ BY_HAND = (
 
 
 def install(
-    tools: Path, *, pins: Mapping[str, str] = PINS, names: tuple[str, ...] | None = None
+    tools: Path,
+    *,
+    pins: Mapping[str, str] = PINS,
+    names: tuple[str, ...] | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """The checked program below `tools`, fetched unless it is there already.
 
     Takes up to minutes (60 MB). Raises Problem, with the way to do it by hand, when there
-    is no npm, no pinned build for this machine, no network, or another SHA-256.
+    is no npm, no pinned build for this machine, no network, or another SHA-256. npm does not
+    tell how far it is, so `progress` hears no size; what it raises ends npm.
     """
     target = own(tools)
     candidates = packages() if names is None else names
@@ -61,7 +70,7 @@ def install(
         raise Problem(_reason("no-npm", "npm was not found, with which OpenCode is fetched."))
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        archive = _pack(npm, package, Path(folder))
+        archive = _pack(npm, package, Path(folder), progress)
         unchecked = Path(folder) / "unchecked"
         _extract(archive, unchecked, package)
         if _digest(unchecked) != pins[package]:
@@ -71,28 +80,41 @@ def install(
     return target
 
 
-def _pack(npm: str, package: str, folder: Path) -> Path:
+def _pack(npm: str, package: str, folder: Path, progress: Progress) -> Path:
     """npm's archive of the package, downloaded into `folder`, which is also where npm runs:
     no project's `.npmrc` or `package.json` has a say."""
     argv = [npm, "pack", f"{package}@{VERSION}", "--ignore-scripts", "--silent"]
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=NPM_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Problem(_reason("fetch", "Fetching OpenCode with npm took too long.")) from error
+    with subprocess.Popen(
+        argv,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as npm_run:
+        try:
+            said = _wait(npm_run, progress).decode(errors="replace").strip().splitlines()
+        except BaseException:
+            npm_run.kill()
+            raise
     archives = sorted(folder.glob("*.tgz"))
-    if done.returncode != 0 or not archives:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+    if npm_run.returncode != 0 or not archives:
         errors = [line for line in said if "error" in line]
         detail = f" npm says: {errors[0]}" if errors else ""
         raise Problem(_reason("fetch", f"OpenCode could not be fetched with npm.{detail}"))
     return archives[0]
+
+
+def _wait(npm: subprocess.Popen[bytes], progress: Progress) -> bytes:
+    """What npm says on stderr, once it has ended. Raises Problem when that takes too long."""
+    end = time.monotonic() + NPM_TIMEOUT
+    while True:
+        progress(0, None)
+        try:
+            return npm.communicate(timeout=LOOK_SECONDS)[1]
+        except subprocess.TimeoutExpired as error:
+            if time.monotonic() > end:
+                what = "Fetching OpenCode with npm took too long."
+                raise Problem(_reason("fetch", what)) from error
 
 
 def _extract(archive: Path, target: Path, package: str) -> None:
