@@ -16,7 +16,7 @@ TimeOfDay = Annotated[
     str,
     msgspec.Meta(
         pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?\Z",
-        description="A time such as 22:00, or nothing.",
+        description="a time such as 22:00, or nothing",
     ),
 ]
 
@@ -78,9 +78,9 @@ class NotificationSettings(Section, frozen=True):
 
     `level`: `important` tells OpenCode's questions, what is not reachable or cannot run, an
     address that changed and each new sign-in; `all` also the first address and sessions that
-    have finished; `off` nothing. `quiet_from`: begin of the quiet hours, local time (empty:
-    none); in them only new sign-ins are told, and what still waits is told at their end.
-    `quiet_to`: their end, the next morning too.
+    have finished; `off` nothing. `quiet_from`: begin of the quiet hours, local time. In them
+    only new sign-ins are told; what still waits is told at their end. Empty: there are none.
+    `quiet_to`: end of the quiet hours; before their begin, it means the next day's.
     """
 
     level: Literal["off", "important", "all"] = "important"

@@ -188,6 +188,8 @@ def allowed(schema: Mapping[str, Any]) -> str:
             return "a whole number"
         case "boolean":
             return "true or false"
+        case "string" if "description" in schema:
+            return str(schema["description"])
         case "string" if "pattern" in schema:
             return f"a text of the form {schema['pattern']}"
         case "string":

@@ -58,7 +58,7 @@ export function wrong(schema, value) {
     return bad === undefined ? "" : `“${bad}” is no name: letters, digits and _ only.`;
   }
   if (schema.pattern && !new RegExp(schema.pattern.replace("\\Z", "$"), "u").test(value)) {
-    return schema.description || "Small letters, digits and - only, at most 32.";
+    return schema.description ? `Wanted: ${schema.description}.` : "Small letters, digits and - only, at most 32.";
   }
   if (schema.type === "string" && value.includes("\0")) return "There is a character in it that cannot be.";
   return "";
