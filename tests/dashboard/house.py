@@ -1,5 +1,6 @@
 """A house with everything in it that the dashboard can show, and words for changing it."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -23,8 +24,9 @@ from nexus_tray.model import (
     SessionState,
     Snapshot,
 )
-from nexus_tray.reports import Check, CheckState, Examination
-from nexus_tray.reports import Access, AuditEntry, Device
+from nexus_tray.reports import Access, AuditEntry, Check, CheckState, Device, Examination
+from nexus_tray.reports import Traffic, TrafficPoint, TrafficQuery
+from nexus_tray.store import history_steps
 from tests.api.doubles import House
 
 ADDRESS = "https://calm-river-walks-far.trycloudflare.com"
@@ -228,3 +230,21 @@ def entrances(now: float) -> Access:
         for event, who, address, text in [past[place % len(past)]]
     )  # fmt: skip
     return Access(password=True, devices=devices, trail=trail)
+
+
+def passed(query: TrafficQuery, now: float) -> Traffic:
+    """Three spells of work, a few failures, and a while in which the gateway was shut."""
+    step, begin, end = history_steps.window(now, query.seconds, query.points, 1)
+    points = []
+    for at in range(begin, end, step):
+        part = (at - begin) / (end - begin)
+        if 0.36 < part < 0.42:
+            continue
+        wave = max(0.0, math.sin(part * 18.0)) * (0.6 + 0.4 * math.sin(at / step * 2.3))
+        requests = int(wave * step * 0.8)
+        points.append(TrafficPoint(
+            at=float(at), requests=requests, failures=int(requests > 0.7 * step),
+            bytes_in=requests * 700, bytes_out=requests * 14_000 + step * 40, streams=2,
+            latency_ms=9.0 + 30.0 * wave if requests else None,
+        ))  # fmt: skip
+    return Traffic(step=float(step), points=tuple(points))

@@ -1,0 +1,69 @@
+"""The doctor over the whole program with the real OpenCode, and without it."""
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import PASSWORD
+from tests.e2e.program import Program
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def states(program: Program, code: int) -> dict[str, tuple[str, str]]:
+    done = program.cli("doctor", "--json")
+    assert done.returncode == code, done.stdout + done.stderr
+    return {one["code"]: (one["state"], one["text"]) for one in json.loads(done.stdout)["checks"]}
+
+
+def test_everything_that_runs_is_examined(program: Program) -> None:
+    program.start()
+    program.cli("password", "set", given=f"{PASSWORD}\n")
+    program.wait_running("opencode", "gateway", "quick", seconds=90)
+    found = states(program, 0)
+    for code in (
+        "password", "cloudflared", "tunnel-quick", "gateway", "gateway-socket", "opencode",
+        "opencode-health", "opencode-closed", "settings", "private", "disk", "logs",
+        "processes", "program",
+    ):  # fmt: skip
+        assert found[code][0] == "good", (code, found[code])
+    for code in ("dns", "edge"):
+        assert found[code] == ("unknown", "not tried: this run uses the tests' own Cloudflare")
+    assert next(iter(found)) == "password"
+    assert list(found).index("cloudflared") < list(found).index("gateway")
+    assert list(found).index("gateway") < list(found).index("opencode")
+
+    # the door of a stranger: a file of ours that others may read, and an OpenCode that hangs
+    program.paths.config_file.chmod(0o644)
+    opencode = psutil.Process(program.pid_of("opencode"))
+    opencode.suspend()
+    try:
+        found = states(program, 1)
+    finally:
+        opencode.resume()
+    assert found["private"][0] == "bad"
+    assert found["opencode-health"][0] == "bad"
+    assert found["gateway"][0] == "good"
+
+    report = program.cli("doctor", "--report").stdout
+    told = json.loads(program.paths.api_file.read_text())["token"]
+    assert told not in report
+    assert PASSWORD not in report
+    assert "[bad] Private files:" in report
+
+
+def test_a_program_that_does_not_run_is_examined_too(tmp_path: Path) -> None:
+    lab = {"NEXUS_TRAY_CLOUDFLARED_LAB": "/nowhere/lab.json"}
+    program = Program(tmp_path / "home", tmp_path, lab)
+    program.configure({"opencode": {"program": str(tmp_path / "none")}})
+    found = states(program, 1)
+    assert found["alone"] == ("warning", "Nexus Tray is not running.")
+    assert found["password"] == ("unknown", "not looked at: Nexus Tray is not running")
+    assert found["opencode"][0] == "bad"
+    assert found["settings"][0] == "good"
+    program.configure({"logs": {"max_megabytes": -1}})
+    assert states(program, 1)["settings"][0] == "bad"
+    assert not program.paths.api_file.exists()
+    assert not program.paths.run.exists()  # to look is not to make
