@@ -22,7 +22,8 @@ function strength(text) {
   return worth < 44 ? [2, "Good."] : [3, "Strong."];
 }
 
-export function Password({ at }) {
+/** `known`: whether one is set, where that is known. `done` is called when it was changed. */
+export function Password({ at, known, done = () => {} }) {
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);
   const field = useRef(null);
@@ -30,6 +31,7 @@ export function Password({ at }) {
     await send("PUT", "/password", { password: text });
     setText("");
     toast("The password is set. Everybody has to sign in again.");
+    done();
   });
   const [score, words] = strength(text);
   useEffect(() => { if (at) field.current.focus(); }, [at]);
@@ -49,12 +51,13 @@ export function Password({ at }) {
         <div class="small dim grow" id="password-hint" aria-live="polite">${words}</div>
         <button class="primary" aria-disabled=${score && !busy ? null : "true"} aria-busy=${busy ? "true" : null}>${busy ? "Setting…" : "Set password"}</button></div>
       <${Failure} error=${error} /></form>
-    <div class="setting"><div><span class="label">Remove the password</span>
+    ${known !== false && html`<div class="setting"><div><span class="label">Remove the password</span>
         <div class="dim small">Ends remote access at once, and every signed-in session.</div></div>
       <div class="control"><${Act} kind="danger" doing="Removing…" act=${async () => {
         await send("DELETE", "/password");
         toast("The password is removed. There is no remote access now.");
-      }} ask=${{ title: "Remove the password?", text: "Remote access ends at once, for everybody.", yes: "Remove", danger: true }}>Remove<//></div></div><//>`;
+        done();
+      }} ask=${{ title: "Remove the password?", text: "Remote access ends at once, for everybody.", yes: "Remove", danger: true }}>Remove<//></div></div>`}<//>`;
 }
 
 /** Provider keys go in and are never shown again, not even their names. */
