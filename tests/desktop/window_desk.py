@@ -5,9 +5,10 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ from nexus_tray.model import Reason
 from nexus_tray.system import web_view
 
 T = TypeVar("T")
+
+LINK = bytes.fromhex("b05f0b")
+"""The colour of links on the light theme, as X11 gives it: blue, green, red."""
 
 
 @contextmanager
@@ -36,7 +40,7 @@ def screen(size: str = "1400x1000") -> Iterator[str]:
             server.wait(10)
 
 
-def within(seconds: float, look: Callable[[], T], what: str) -> T:
+def within(seconds: float, look: Callable[[], T | None], what: str) -> T:
     """The first true answer of `look`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -105,6 +109,30 @@ class Eyes:
         window.send_event(message)
         self.display.sync()
 
+    def find_link(self, colour: bytes = LINK) -> tuple[int, int] | None:
+        """Where on the screen the first dot of this colour (blue, green, red) is."""
+        from Xlib import X
+
+        window, place = self.window(), self.place()
+        if window is None or place is None:
+            return None
+        x, y, width, height = place
+        data: bytes = window.get_image(0, 0, width, height, X.ZPixmap, 0xFFFFFF).data
+        for at in range(0, len(data), 4):
+            if data[at : at + 3] == colour:
+                return x + at // 4 % width, y + at // 4 // width
+        return None
+
+    def click(self, x: int, y: int) -> None:
+        """A click of the left button there, on the screen."""
+        from Xlib import X
+        from Xlib.ext import xtest
+
+        xtest.fake_input(self.display, X.MotionNotify, x=x, y=y)
+        xtest.fake_input(self.display, X.ButtonPress, 1)
+        xtest.fake_input(self.display, X.ButtonRelease, 1)
+        self.display.sync()
+
     def close(self) -> None:
         self.display.close()
 
@@ -118,6 +146,7 @@ class WindowDesk:
     display: str
     data: Path
     open_in: str = "auto"
+    link: str = ""
     browsed: list[str] = field(default_factory=list)
     invited: list[str] = field(default_factory=list)
     find: Callable[[Any], web_view.WebView | Reason] = web_view.find
@@ -139,11 +168,41 @@ class WindowDesk:
 
     def invite(self, page: str) -> str:
         self.invited.append(page)
-        return self.server.invite(page)
+        return self.link or self.server.invite(page)
 
     def browse(self, address: str) -> bool:
         self.browsed.append(address)
         return self.can_browse
+
+
+@contextmanager
+def serving(pages: Mapping[str, tuple[int, str]]) -> Iterator[tuple[str, list[str]]]:
+    """A foreign server on loopback: its origin, and the paths it was asked for."""
+    asked: list[str] = []
+
+    class Foreign(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            status, text = pages.get(self.path, (404, ""))
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", text)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the test reads `asked`."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Foreign)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def show(handlers: WindowHandlers, page: str = "/") -> str:
