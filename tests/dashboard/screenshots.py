@@ -30,6 +30,7 @@ PLACES = {
     "overview-asks": "/",
     "tunnels": "/tunnels",
     "logs": "/logs",
+    "access": "/access",
     "settings": "/settings",
     "doctor": "/doctor",
 }
@@ -47,7 +48,12 @@ LINES = (
 def furnish(house: House[StoredLogs]) -> None:
     """Notes, log lines and what the doctor found."""
     house.reports = dataclasses.replace(
-        house.reports, examine=lambda: made.examined(time.time())
+        house.reports,
+        examine=lambda: made.examined(time.time()),
+        access=lambda: made.entrances(time.time()),
+    )
+    house.reports = dataclasses.replace(
+        house.reports, traffic=lambda query: made.passed(query, time.time())
     )
     made.note_some(house)
     for number in range(420):
@@ -87,6 +93,10 @@ def shoot(browser: Browser, house: House[StoredLogs], folder: Path) -> None:
                     arrange(house, place)
                     page.goto(f"{server.url}/#{path}")
                     page.wait_for_selector("main h1")
+                    if path == "/":  # the chart asks only when it is seen
+                        page.locator(".traffic").scroll_into_view_if_needed()
+                        page.wait_for_selector(".plot")
+                        page.evaluate("scrollTo(0, 0)")
                     page.wait_for_timeout(400)  # what comes by the stream has been drawn by then
                     name = f"dashboard-{place}-{width}-{theme}.png"
                     page.screenshot(path=str(folder / name), full_page=True)

@@ -87,7 +87,7 @@ def test_keys_alone_lead_everywhere(desk: Desk) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
-    for key, name in (("l", "Logs"), ("s", "Settings"), ("t", "Tunnels"), ("o", "Overview")):
+    for key, name in (("l", "Logs"), ("a", "Access"), ("t", "Tunnels"), ("o", "Overview")):
         page.keyboard.press(key)
         expect(page.get_by_role("link", name=name, exact=True)).to_have_attribute(
             "aria-current", "page"
