@@ -24,8 +24,17 @@ from nexus_tray.model import (
     SessionState,
     Snapshot,
 )
-from nexus_tray.reports import Access, AuditEntry, Check, CheckState, Device, Examination
-from nexus_tray.reports import Traffic, TrafficPoint, TrafficQuery
+from nexus_tray.reports import (
+    Access,
+    AuditEntry,
+    Check,
+    CheckState,
+    Device,
+    Examination,
+    Traffic,
+    TrafficPoint,
+    TrafficQuery,
+)
 from nexus_tray.store import history_steps
 from tests.api.doubles import House
 
