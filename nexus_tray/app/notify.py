@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from nexus_tray.commands import ShowWindow
+from nexus_tray.commands import Outcome, ShowWindow
 from nexus_tray.core.backend import Backend
 from nexus_tray.desktop import notice_words as words
 from nexus_tray.desktop import notices, notifier
@@ -145,13 +145,14 @@ class Notify:
             notice, button = click
             command = ShowWindow(page=notice.page) if button is None else button.command
             try:
-                reason = self._backend.submit(command).reason
+                outcome = self._backend.submit(command)
             except Exception:
                 # a click that fails must not end those that follow
                 logger.exception("A click on a notification could not be carried out.")
-                reason = UNEXPECTED
-            if reason is not None and self._notifier is not None:
-                self._notifier.show(words.refused(reason))
+                outcome = Outcome(ok=False, reason=UNEXPECTED)
+            said = words.outcome(command, outcome)
+            if said is not None and self._notifier is not None:
+                self._notifier.show(said)
 
 
 def on_desktop(backend: Backend, newest: Callable[[], int], env: Mapping[str, str]) -> Notify:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from urllib.parse import quote, urlsplit
 
-from nexus_tray.commands import AnswerPermission, AnswerQuestion, AnyCommand
+from nexus_tray.commands import AnswerPermission, AnswerQuestion, AnyCommand, Outcome, ShowWindow
 from nexus_tray.core.snapshot import title as service_title
 from nexus_tray.desktop.words import elided
 from nexus_tray.inert import inert
@@ -24,7 +24,7 @@ from nexus_tray.model import (
 from nexus_tray.reports import AuditEntry
 
 ASKS, FINISHED, FAILED, ADDRESS, SIGN_IN = "asks ", "finished ", "failed ", "address ", "sign-in "
-DOWN, BACK, REFUSED = "down", "back", "refused"
+DOWN, BACK, OUTCOME = "down", "back", "outcome"
 
 MOST_TEXT = 200
 """Characters of foreign text. More is cut by most desktops, so it cannot be judged there."""
@@ -45,7 +45,7 @@ class Kind(StrEnum):
     ADDRESS = "address"
     SIGN_IN = "sign-in"
     FINISHED = "finished"
-    REFUSED = "refused"
+    OUTCOME = "outcome"
 
 
 class Weight(IntEnum):
@@ -171,10 +171,15 @@ def many(kind: Kind, number: int, last: str = "") -> Notice:
             return Notice(FAILED, kind, title, "See why, and what to do.")
 
 
-def refused(reason: Reason) -> Notice:
-    """What was asked for by a click was not done, and why."""
-    text = _reason(reason)
-    return Notice(REFUSED, Kind.REFUSED, "It was not done", text, lasting=False)
+def outcome(command: AnyCommand, came: Outcome) -> Notice | None:
+    """What a person should know of what came of a click: why it was not done, if so."""
+    if came.reason is not None:
+        text = _reason(came.reason)
+        return Notice(OUTCOME, Kind.OUTCOME, "It was not done", text, lasting=False)
+    if isinstance(command, ShowWindow) and came.value:
+        title = "The dashboard is in the browser"
+        return Notice(OUTCOME, Kind.OUTCOME, title, _line(came.value), lasting=False)
+    return None
 
 
 def _reason(reason: Reason) -> str:

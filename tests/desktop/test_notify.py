@@ -35,6 +35,7 @@ class Lab:
     desk: Desk
     trail: list[AuditEntry] = field(default_factory=list)
     reads: int = 0
+    answer: str = ""
     late: bool = False
     broken: bool = False
 
@@ -61,10 +62,11 @@ class Lab:
             address="203.0.113.7", text="",
         ))  # fmt: skip
 
-    def _carry_out(self, command: Any) -> None:
+    def _carry_out(self, command: Any) -> str:
         self.house.came.append(command)
         if self.late:
             raise Problem(LATE)
+        return self.answer
 
 
 @pytest.fixture
@@ -112,6 +114,13 @@ def test_answered_elsewhere_takes_it_back_and_a_click_opens_the_page(lab: Lab) -
     assert shown.urgency == 2
     lab.desk.invoke(shown.number, "default")
     until(lambda: lab.house.came == [ShowWindow(page="/access")])
+
+
+def test_where_the_page_came_is_told_if_it_needs_a_word(lab: Lab) -> None:
+    lab.answer = "For a window of its own, install GTK."
+    lab.house.say(activity=Activity(questions=(QUESTION,)))
+    lab.desk.invoke(lab.desk.find("OpenCode asks for leave").number, "default")
+    assert lab.desk.find("The dashboard is in the browser").text == lab.answer
 
 
 def test_a_refusal_is_told(lab: Lab) -> None:
