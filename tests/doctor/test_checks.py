@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -274,8 +275,8 @@ def test_private_files(paths: Paths) -> None:
 def test_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: CheckState
 ) -> None:
-    usage = type(checks.shutil.disk_usage("/"))(2 * free, free, free)
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: usage)
+    usage = type(shutil.disk_usage("/"))(2 * free, free, free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert checks.disk(tmp_path / "not" / "yet").state is state
 
 
@@ -352,6 +353,9 @@ def _come_and_go(address: str) -> None:
 
 
 def test_a_bus_that_is_gone() -> None:
-    environment = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere/bus", "WAYLAND_DISPLAY": "wayland-9"}
+    environment = {
+        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere/bus",
+        "WAYLAND_DISPLAY": "wayland-9",
+    }
     with pytest.raises(Problem, match="message bus"):
         doctor_desktop.panel(environment)

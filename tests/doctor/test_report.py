@@ -27,7 +27,12 @@ CANARIES = {
 
 
 def secret_part(text: str) -> str:
-    return max(re.findall(r"[A-Za-z0-9_-]{8,}", text.removeprefix("Authorization")), key=len)
+    parts: list[str] = re.findall(r"[A-Za-z0-9_-]{8,}", text.removeprefix("Authorization"))
+    return max(parts, key=len)
+
+
+def look(title: str, finding: Finding) -> Look:
+    return Look(title, title, lambda: finding)
 
 
 @pytest.mark.parametrize("kind", CANARIES)
@@ -37,7 +42,7 @@ def test_no_canary_is_in_the_report(kind: str) -> None:
     reason = Reason(code="x", hop=Hop.EDGE, what=text, meaning=text, cure=f"Do this: {text}")
     for make in (bad, warning):
         finding = make(reason, f"found {text}", f"nexus-tray {text}")
-        found = Examiner(HOME).run(lambda finding=finding: [Look("a", "A", lambda: finding)])
+        found = Examiner(HOME).run([look("a", finding)].copy)
         assert part not in report(found)
         assert part not in repr(found)
 
@@ -82,8 +87,8 @@ def test_the_report_reads_like_this() -> None:
         code="no-password", hop=Hop.GATEWAY, what="No password.", meaning="So nothing.",
         cure="Choose one: nexus-tray password set",
     )  # fmt: skip
-    looks: list[tuple[str, Finding]] = [("Password", warning(reason)), ("Clock", bad(reason, "x"))]
-    found = Examiner(HOME).run(lambda: [Look(t, t, lambda f=f: f) for t, f in looks])
+    looks = [look("Password", warning(reason)), look("Clock", bad(reason, "x"))]
+    found = Examiner(HOME).run(lambda: looks)
     assert report(found).splitlines()[1:] == [
         "",
         "[warning] Password: No password.",
