@@ -58,9 +58,19 @@ class Paths:
         return self.data / "pause.json"
 
     @property
+    def setup_file(self) -> Path:
+        """How far the first start has come (`store.setup_file`)."""
+        return self.data / "setup.json"
+
+    @property
     def lock(self) -> Path:
         """Held while an instance runs; the lock, not a pid, is the truth."""
         return self.run / "lock"
+
+    @property
+    def guards_file(self) -> Path:
+        """The marks of this instance's guards, by which a later start finds what they left."""
+        return self.run / "guards.json"
 
     @property
     def api_file(self) -> Path:

@@ -59,6 +59,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._made: dict[str, tuple[object, Driver]] = {}
         self._transports = Transports(parts.paths.data / "networks.json")
+        self._folder: Path | None = None
         self._lab = lab_options(os.environ)
 
     def entries(self, settings: Settings) -> list[Entry]:
@@ -71,14 +72,15 @@ class Fleet:
             ]
 
     def _opencode(self, wished: OpenCodeSettings) -> Entry:
-        directory = Path(wished.directory).expanduser() if wished.directory else None
-        spec = (wished.directory, wished.program, wished.environment)
+        # Not the folder: another default must not cut off what the agent is doing.
+        self._folder = Path(wished.directory).expanduser() if wished.directory else None
+        spec = (wished.program, wished.environment)
         driver = self._kept(
             OPENCODE,
             spec,
             lambda: OpenCodeDriver(
                 program=lambda: self._program(wished.program),
-                directory=directory or self._parts.started_in,
+                directory=lambda: self._folder or self._parts.started_in,
                 environment=lambda: self._environment(wished.environment),
                 on_upstream=self._parts.on_upstream,
                 on_log=lambda level, text: self._parts.append(OPENCODE, level, text),

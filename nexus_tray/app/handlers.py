@@ -5,12 +5,14 @@ Owns the translation of commands into the parts' own calls. Runs on the caller's
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from nexus_tray import commands
 from nexus_tray.core.driver import Input, Restart, Wish
+from nexus_tray.core.links import session_link
 from nexus_tray.core.local_backend import Handler
 from nexus_tray.model import Desired, Hop, Problem, Reason
 from nexus_tray.settings import Configuration, Settings
@@ -164,7 +166,10 @@ class Handlers:
         address = self._door()
         if address is None:
             raise Problem(DOOR_CLOSED)
-        return f"{address}/_nexus/enter?ticket={self._accounts().new_ticket(command.path)}"
+        path = command.path
+        if path == "/":  # no place named: the default folder's
+            path = front_path(self._settings.read().settings)
+        return f"{address}/_nexus/enter?ticket={self._accounts().new_ticket(path)}"
 
     def _set_secret(self, command: commands.SetSecret) -> str:
         self._secrets.set(command.name, command.secret)
@@ -185,6 +190,12 @@ class Handlers:
 def names(settings: Settings) -> tuple[str, ...]:
     """Every service of these settings."""
     return (OPENCODE, GATEWAY, *(tunnel.name for tunnel in settings.tunnels))
+
+
+def front_path(settings: Settings) -> str:
+    """Where OpenCode opens when no place is named: the default folder, if one is set."""
+    folder = settings.opencode.directory
+    return session_link(str(Path(folder).expanduser())) if folder else "/"
 
 
 def wish(settings: Settings, name: str, *, enabled: bool) -> dict[str, Any]:

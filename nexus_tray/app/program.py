@@ -26,15 +26,17 @@ from nexus_tray.api import pages
 from nexus_tray.api.client import connect
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import access, face, log_handler
+from nexus_tray.app import access, face, first_start, log_handler
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
 from nexus_tray.app.at_login import at_login
 from nexus_tray.app.doctor import Doctor, Running, Surroundings, joined
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
+from nexus_tray.app.folder import CheckedFolder
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.pause import PauseKeeper
+from nexus_tray.app.setup import Ground, SetupKeeper
 from nexus_tray.app.traffic import TrafficWatch
 from nexus_tray.app.window_handlers import Around, WindowHandlers
 from nexus_tray.commands import AnyCommand, Outcome, ShowWindow
@@ -42,16 +44,15 @@ from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Level, Problem
+from nexus_tray.model import Level, Problem, ServiceKind
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Setup
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.history import History
 from nexus_tray.store.logs import LogStore
 from nexus_tray.store.secrets import SecretStore
-from nexus_tray.system import guard, instance, runtime
+from nexus_tray.system import guard, instance, leftovers, runtime
 from nexus_tray.system.autostart import AtLogin
 from nexus_tray.system.open_pages import OpenPages
 
@@ -104,6 +105,8 @@ class Program:
         logs = LogStore(paths.log_database, first.logs.max_megabytes * MEGABYTE)
         self._ending.callback(logs.close)
         self._ending.callback(log_handler.install(logs.append))
+        mine = leftovers.own(os.environ)
+        leftovers.sweep(paths, mine)
         journal = Journal(
             secrets.token_hex(8), time.time, on_note=log_handler.note_line(logs.append)
         )
@@ -133,6 +136,7 @@ class Program:
                 search_path=lambda: joined(login_path.get(), os.environ.get("PATH", "")),
                 secrets=keys,
                 starter=starter,
+                left=lambda: leftovers.left(paths, mine.mark if mine else None),
             ),
             Running(
                 snapshot=journal.latest,
@@ -154,6 +158,7 @@ class Program:
             )
         )
         settings.listen(lambda now: self.supervisor.adopt(self._fleet.entries(now.settings)))
+        settings.listen(lambda _: self._setup.retry(ServiceKind.OPENCODE))
         settings.listen(lambda now: logs.set_bound(now.settings.logs.max_megabytes * MEGABYTE))
         self._reapply: Callable[[], None] = lambda: self.supervisor.adopt(
             self._fleet.entries(settings.read().settings)
@@ -187,10 +192,27 @@ class Program:
                 void_dashboards=lambda: self.tickets.void_all(),
             )
         )
-        table = {**handlers.table(), **self._window.table(), **access_handlers.table()}
-        self.backend = LocalBackend(
-            journal, logs, settings, table, self._reports(settings, directory)
+        self._setup = SetupKeeper(
+            Ground(
+                file=paths.setup_file,
+                tools=paths.tools,
+                started_in=directory,
+                settings=lambda: settings.read().settings,
+                search_path=lambda: joined(login_path.get(), os.environ.get("PATH", "")),
+                has_password=lambda: self._door.accounts().has_password(),
+                snapshot=journal.latest,
+                post=self.supervisor.post,
+                reapply=self._reapply,
+            )
         )
+        self._ending.callback(self._setup.close)
+        table = {
+            **handlers.table(),
+            **self._window.table(),
+            **access_handlers.table(),
+            **self._setup.table(),
+        }
+        self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, self._reports())
         token = secrets.token_urlsafe(32)
         remembered = OpenPages(paths, listener[1] if listener else None)
         self.tickets = Tickets(sessions=remembered.recall(), keep=remembered.keep)
@@ -212,6 +234,7 @@ class Program:
         """Begin: services first, then the local API, so that the first answer is true."""
         self.supervisor.start()
         self._pause.start()
+        self._setup.begin()
         self._reapply()
         self._api.start()
         self._publish()
@@ -256,15 +279,12 @@ class Program:
         rows = self._door.audit().newest(1)
         return rows[0].id if rows else 0
 
-    def _reports(self, settings: ConfigStore, directory: Path) -> Reports:
+    def _reports(self) -> Reports:
         return Reports(
             access=lambda: access.read(self._door.accounts(), self._door.audit()),
             traffic=self._traffic.report,
             examine=self._doctor.examine,
-            setup=lambda: Setup(
-                finished=True,
-                directory=settings.read().settings.opencode.directory or str(directory),
-            ),
+            setup=self._setup.read,
         )
 
     def _submit(self, command: AnyCommand) -> Outcome:
@@ -303,6 +323,7 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     try:
         program.start()
         sys.stderr.write(f"Nexus Tray {__version__} runs. {HINT}\n")
+        _greet(program, headless=headless)
         if not headless:
             program.notify(os.environ)
             face.show(program.backend, os.environ, directory, program.wait)
@@ -312,6 +333,21 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     if not in_time:
         sys.stderr.write("nexus-tray: not everything ended in time; the guard ends the rest.\n")
     return guard.NORMAL
+
+
+def _greet(program: Program, *, headless: bool) -> None:
+    """Lead to the first step, in a thread: looking for programs takes its time."""
+
+    def say(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    threading.Thread(
+        target=first_start.greet,
+        args=(program.backend, say),
+        kwargs={"headless": headless},
+        name="first start",
+        daemon=True,
+    ).start()
 
 
 def _show_the_other(paths: Paths) -> None:

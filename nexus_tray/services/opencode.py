@@ -18,18 +18,18 @@ from nexus_tray.services.run_driver import RunDriver
 class OpenCodeDriver(RunDriver):
     """Implements `core.driver.Driver` for OpenCode.
 
-    `program` finds the native program (raises Problem; see `opencode_program.find`) and
-    `environment` is what the child gets besides our own variables; both are called for
-    each start, in a thread. `on_upstream` hears where OpenCode answers once it is ready,
-    and None when it no longer may be asked; `on_log` gets each line of its log. Both are
-    called from any thread and must not block or call back.
+    `program` finds the native program (raises Problem; see `opencode_program.find`),
+    `environment` is what the child gets besides our own variables, `directory` where it
+    starts; all are called for each start, in a thread. `on_upstream` hears where OpenCode
+    answers once it is ready, and None when it no longer may be asked; `on_log` gets each
+    line of its log. Both are called from any thread and must not block or call back.
     """
 
     def __init__(
         self,
         *,
         program: Callable[[], Path],
-        directory: Path,
+        directory: Callable[[], Path],
         environment: Callable[[], Mapping[str, str]],
         on_upstream: Callable[[Upstream | None], None],
         on_log: Callable[[Level, str], None],

@@ -35,7 +35,7 @@ class Plan:
     """What every run of this service has in common; see `OpenCodeDriver`."""
 
     program: Callable[[], Path]
-    directory: Path
+    directory: Callable[[], Path]
     environment: Callable[[], Mapping[str, str]]
     on_upstream: Callable[[Upstream | None], None]
     on_log: Callable[[Level, str], None]
@@ -99,8 +99,9 @@ class Run:
                 self._end(failure)
 
     def _spawn(self, program: Path) -> None:
-        if not self._plan.directory.is_dir():
-            self._end(Failure(Cause.FATAL, faults.no_directory(self._plan.directory)))
+        directory = self._plan.directory()
+        if not directory.is_dir():
+            self._end(Failure(Cause.FATAL, faults.no_directory(directory)))
             return
         environment = self._environment()
         note = opencode_log.oversize(opencode_log.file_of(environment))
@@ -118,7 +119,7 @@ class Run:
                 self._child = ChildProcess(
                     [*argv, "--print-logs"],
                     environment,
-                    self._plan.directory,
+                    directory,
                     on_line=self._line,
                     on_exit=lambda code: self._exited(program, code),
                     on_ended=self._desert,
@@ -126,7 +127,7 @@ class Run:
             except OSError as error:
                 self._end(faults.not_spawned(program, error))
                 return
-        facts = Facts(pid=self._child.pid, directory=str(self._plan.directory))
+        facts = Facts(pid=self._child.pid, directory=str(directory))
         self._report(Observed(self._number, facts))
 
     def _environment(self) -> dict[str, str]:

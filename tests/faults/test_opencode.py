@@ -46,7 +46,7 @@ class Watched:
 
         driver = OpenCodeDriver(
             program=found,
-            directory=home.project,
+            directory=lambda: home.project,
             environment=home.environment,
             on_upstream=lambda upstream: self.published.append(upstream is not None),
             on_log=lambda level, text: self.log.append(text),

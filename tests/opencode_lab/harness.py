@@ -133,7 +133,7 @@ class Keeper:
         found = program or find_opencode()
         self.driver = OpenCodeDriver(
             program=lambda: found,
-            directory=home.project,
+            directory=lambda: home.project,
             environment=home.environment,
             on_upstream=self._on_upstream,
             on_log=lambda level, text: self.log.append((level, text)),
