@@ -110,7 +110,7 @@ function EndAll({ live }) {
     present("All access is ended", html`<p>${inert(value || "Everything that was open from outside is closed.")}</p>${back}`);
   };
   return html`<section class="sheet" aria-labelledby="end-all"><h2 id="end-all">In an emergency</h2>
-    <div class="row between wrap"><p class="grow">Somebody is in who should not be? This closes every way in at once. OpenCode goes on working here.</p>
+    <div class="row between wrap"><p class="grow broad">Somebody is in who should not be? This closes every way in at once. OpenCode goes on working here.</p>
       <${Act} kind="danger" doing="Ending…" act=${panic}
         ask=${{ title: "End all access now?", body, yes: "End all access", danger: true }}>End all access…<//></div></section>`;
 }
@@ -119,18 +119,20 @@ const EVENTS = {
   "sign-in": ["up", "Signed in"], "ticket-used": ["up", "Came in by a one-time link"],
   "sign-in-failed": ["down", "Wrong password"], "sign-in-refused": ["down", "Sign-in refused"],
   "ticket-refused": ["down", "One-time link refused"], denied: ["down", "Refused"],
-  locked: ["busy", "Address locked out"], paused: ["busy", "Sign-in slowed down for everybody"],
+  locked: ["busy", "Address locked out"], paused: ["busy", "Password sign-in paused for everybody"],
   "sign-out": ["off", "Signed out"], "session-ended": ["off", "Session ended"],
   "password-set": ["up", "Password set"], "password-cleared": ["off", "Password removed"],
   "access-paused": ["off", "Remote access paused"], "access-resumed": ["up", "Remote access resumed"],
   panic: ["off", "All access ended"],
 };
+/** Texts of rows that say no more than the event itself. */
+const SAID = ["", "signed in", "wrong password", "all access ended", "resumed"];
 const WHO = { owner: "You, the owner", stranger: "A stranger", "nexus-tray": "Nexus Tray" };
 
 /** One row in words: what, by whom, from where, and what more is known. */
 function told({ event, who, address, text }) {
   const [kind, what] = EVENTS[event] || ["unknown", inert(event)];
-  const more = text && text.toLowerCase() !== what.toLowerCase() ? capital(inert(text)) : "";
+  const more = SAID.includes(text) ? "" : inert(text);
   return { kind, what, by: WHO[who] || inert(who), address: from(address), more };
 }
 
