@@ -82,14 +82,14 @@ def compose(
         closing = any(s.kind is ServiceKind.TUNNEL and s.state is S.STOPPING for s in services)
         state, reason = HopState.BUSY if closing else HopState.OFF, pause.reason
     tunnel = best_tunnel(services)
-    address = tunnel.facts.address if tunnel else None
+    address = tunnel.facts.address if tunnel and tunnel.state is not S.STOPPING else None
     return Snapshot(
         boot_id=boot_id,
         cursor=cursor,
         version=version,
         taken_at=taken_at,
         state=state,
-        headline=headline(state, reason, address),
+        headline=headline(state, reason, address, tunnel),
         path=hops,
         services=services,
         address=address,
@@ -159,6 +159,8 @@ def _edge(tunnel: Service | None) -> PathHop:
         return PathHop(hop=Hop.EDGE, state=HopState.UP, text=text)
     if tunnel.state is S.STARTING:
         return PathHop(hop=Hop.EDGE, state=HopState.BUSY, text="connecting")
+    if tunnel.state is S.STOPPING:
+        return PathHop(hop=Hop.EDGE, state=HopState.BUSY, text="disconnecting")
     return PathHop(hop=Hop.EDGE, state=HopState.UNKNOWN, text="not known")
 
 
@@ -197,14 +199,18 @@ def first_reason(hops: Sequence[PathHop]) -> Reason | None:
     return next(iter(broken or held), None)
 
 
-def headline(state: HopState, reason: Reason | None, address: str | None) -> str:
+def headline(
+    state: HopState, reason: Reason | None, address: str | None, tunnel: Service | None
+) -> str:
     """The one line that says how things stand."""
     if state is HopState.UP:
         return f"Reachable at {address}" if address else "Reachable"
     if reason is not None:
         return reason.what
     if state is HopState.BUSY:
-        return "Starting"
+        ends = tunnel is not None and tunnel.state is S.STOPPING
+        wished = tunnel is not None and tunnel.desired is Desired.RUNNING
+        return "Remote access is being closed" if ends and not wished else "Starting"
     if state is HopState.OFF:
         return "Remote access is off"
     return "Not reachable"

@@ -111,7 +111,8 @@ def tunnel(service: Service) -> Finding:
     facts, state = service.facts, service.state
     if state is ServiceState.RUNNING:
         how = facts.transport.upper().replace("HTTP2", "HTTP/2") if facts.transport else "connected"
-        count = f"{facts.connections} connections over {how}" if facts.connections else how
+        plural = "" if facts.connections == 1 else "s"
+        count = f"{facts.connections} connection{plural} over {how}" if facts.connections else how
         places = f" ({', '.join(facts.locations)})" if facts.locations else ""
         return good(f"{count}{places}")
     if service.reason is not None:

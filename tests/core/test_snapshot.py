@@ -81,6 +81,22 @@ def test_the_path_has_five_hops_in_order() -> None:
     assert hops[1].text == "2 connections over QUIC (fra01)"
 
 
+@pytest.mark.parametrize(
+    ("desired", "line"),
+    [(Desired.STOPPED, "Remote access is being closed"), (Desired.RUNNING, "Starting")],
+)
+def test_a_tunnel_that_ends_offers_no_address(desired: Desired, line: str) -> None:
+    ending = msgspec.structs.replace(
+        service(K.TUNNEL, S.STOPPING), desired=desired, facts=Facts(address=ADDRESS, connections=1)
+    )
+    said = compose(
+        boot_id="b", cursor=1, version="1", taken_at=1.0, activity=None, visited_at=None,
+        services=(service(K.OPENCODE, S.RUNNING), service(K.GATEWAY, S.RUNNING), ending),
+    )  # fmt: skip
+    assert (said.state, said.headline, said.address) == (H.BUSY, line, None)
+    assert said.path[1].text == "disconnecting"
+
+
 def test_nothing_known_is_said_as_unknown() -> None:
     empty = compose(
         boot_id="b", cursor=1, version="1", taken_at=1.0, services=(), activity=None,
