@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -22,6 +23,8 @@ FIRST_SECONDS = 12.0
 """Within which a new window is on the screen; cold, on a slow disk, it takes 5."""
 AGAIN_SECONDS = 4.0
 """Within which a window that is there comes to the front."""
+LAST_LINES = 30
+"""Of what the window's process complains of, kept for the log in case that it fails."""
 END_GRACE = 1.0
 """Within which it has closed itself; the program's whole end is promised within 15 s."""
 
@@ -53,6 +56,7 @@ class WindowChild:
         self._on_renew = on_renew
         self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._gone = False
+        self._said: deque[str] = deque(maxlen=LAST_LINES)
         argv = [sys.executable, "-P", "-m", "nexus_tray.desktop.window", "--home", str(home)]
         self._process = ChildProcess(
             [*argv, *(["--packages", packages] if packages else [])],
@@ -110,12 +114,14 @@ class WindowChild:
             return f"nothing was on the screen within {seconds:.0f} s"
         if word == "shown":
             return None
+        for said in filter(str.strip, tuple(self._said)):
+            logger.warning("window: %s", said)
         return rest or word
 
     def _heard(self, stream: str, line: str) -> None:
         word, _, rest = line.partition(" ")
         if stream != "stdout":
-            logger.info("window: %s", line)
+            self._said.append(line)  # toolkits warn of much that is nobody's concern
         elif word == "browse":
             self._on_browse(rest)
         elif word == "renew":

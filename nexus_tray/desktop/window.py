@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # both load a toolkit, or need one
     from nexus_tray.desktop.window_gtk import GtkHands
 
 TITLE = "Nexus Tray"
+NAME = "nexus-tray"
 ENDING_SECONDS = 2.0
 """How long the window may take to go when the program ends; then it is gone anyway."""
 
@@ -147,6 +148,7 @@ def main(arguments: Sequence[str]) -> int:
     word, _, link = sys.stdin.readline().strip().partition(" ")
     if word != "show":
         return 0
+    sys.argv[0] = NAME  # GTK takes the window's class from it, and desktops the icon from that
     if options.packages:
         sys.path.append(options.packages)  # last: our own packages go before the system's
     try:

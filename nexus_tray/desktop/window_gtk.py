@@ -173,9 +173,8 @@ class GtkHands:
         )
         dialog.set_do_overwrite_confirmation(True)
         dialog.set_current_name(os.path.basename(suggested) or "nexus-tray")  # noqa: PTH119 - text
-        folder = GLib.get_user_special_dir(GLib.UserDirectory.DIRECTORY_DOWNLOAD)
-        if folder:
-            dialog.set_current_folder(folder)
+        downloads = GLib.get_user_special_dir(GLib.UserDirectory.DIRECTORY_DOWNLOAD)
+        dialog.set_current_folder(downloads or GLib.get_home_dir())
         chosen = dialog.run() == Gtk.ResponseType.ACCEPT and dialog.get_uri()
         dialog.destroy()
         if chosen:

@@ -121,6 +121,41 @@ def test_place_and_size_are_remembered(
     within(10, lambda: eyes.place() == (90, 55, 640, 500), f"its place, not {eyes.place()}")
 
 
+def test_it_is_zoomed_and_closed_by_the_keys_of_a_browser(
+    desk: WindowDesk, window: WindowHandlers, eyes: Eyes
+) -> None:
+    show(window)
+    painted(eyes)
+    shown = within(10, eyes.window, "the window")
+    assert shown.get_wm_class() == ("nexus-tray", "Nexus-tray")  # as the desktop entry's name
+    file = desk.data / "window.json"
+    for keys, zoom in ((("equal",), 1.1), (("equal",), 1.25), (("minus",), 1.1), (("0",), 1.0)):
+        eyes.press("Control_L", *keys)
+        within(5, lambda zoom=zoom: read(file).zoom == zoom, f"a zoom of {zoom}")  # type: ignore[misc]
+    eyes.press("Control_L", "w")
+    within(5, lambda: window.pid is None, "its end")
+
+
+DOWNLOAD = """<!doctype html><title>x</title><body>saving<script>
+const link = document.createElement("a");
+link.href = URL.createObjectURL(new Blob(["hello"], { type: "application/octet-stream" }));
+link.download = "lines.txt";
+link.click();
+</script></body>"""
+
+
+def test_what_the_page_makes_for_saving_is_saved_where_the_person_says(
+    desk: WindowDesk, window: WindowHandlers, eyes: Eyes
+) -> None:
+    with serving({"/": (200, DOWNLOAD)}) as (own, _):
+        desk.link = own + "/"
+        show(window)
+        within(10, lambda: eyes.window("Save"), "the question where to")
+        eyes.press("Return", title="Save")
+        saved = desk.data.parent / "lines.txt"
+        within(10, lambda: saved.is_file() and saved.read_text() == "hello", "the file")
+
+
 def test_a_place_that_no_screen_shows_is_not_taken(
     desk: WindowDesk, window: WindowHandlers, eyes: Eyes
 ) -> None:

@@ -59,15 +59,15 @@ class Eyes:
         self.display = display.Display(name)
         self.root = self.display.screen().root
 
-    def window(self) -> Any | None:
-        """The shown window whose title is ours."""
+    def window(self, title: str = "Nexus Tray") -> Any | None:
+        """The shown window of this title."""
         from Xlib import X
         from Xlib.error import BadWindow
 
         for child in self.root.query_tree().children:
             try:
                 if child.get_attributes().map_state == X.IsViewable and (
-                    child.get_wm_name() == "Nexus Tray"
+                    child.get_wm_name() == title
                 ):
                     return child
             except BadWindow:
@@ -131,6 +131,21 @@ class Eyes:
         xtest.fake_input(self.display, X.MotionNotify, x=x, y=y)
         xtest.fake_input(self.display, X.ButtonPress, 1)
         xtest.fake_input(self.display, X.ButtonRelease, 1)
+        self.display.sync()
+
+    def press(self, *keys: str, title: str = "Nexus Tray") -> None:
+        """Press these keys together, in the window of this title."""
+        from Xlib import XK, X
+        from Xlib.ext import xtest
+
+        window = self.window(title)
+        assert window is not None
+        window.set_input_focus(X.RevertToParent, X.CurrentTime)
+        codes = [self.display.keysym_to_keycode(XK.string_to_keysym(key)) for key in keys]
+        for code in codes:
+            xtest.fake_input(self.display, X.KeyPress, code)
+        for code in reversed(codes):
+            xtest.fake_input(self.display, X.KeyRelease, code)
         self.display.sync()
 
     def close(self) -> None:
