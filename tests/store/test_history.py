@@ -179,6 +179,13 @@ def test_the_disk_holds_a_week_and_no_more(tmp_path: Path) -> None:
     assert (tmp_path / "traffic.db").stat().st_size < 1_000_000
 
 
+def test_seconds_that_come_twice_are_added_up(kept: Keeper) -> None:
+    for _ in range(2):
+        for at in range(-20, 0):
+            kept.history.record(second(NOW + at))
+    assert sum(p.requests for p in kept.ask(60, 60).points) == 40
+
+
 @pytest.mark.parametrize("jump", [-(10**8), -7200, -30, 7200, 10**8])
 def test_a_clock_that_is_set_loses_and_overwrites_nothing(kept: Keeper, jump: int) -> None:
     for at in range(-200, 0):
