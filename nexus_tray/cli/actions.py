@@ -52,7 +52,10 @@ def start(backend: Backend, options: Namespace, console: Console) -> Exit:
     """Wish services to run; all, when none is named."""
     names = options.services or [s.name for s in backend.snapshot().services]
     outcomes = {name: backend.submit(StartService(name=name)) for name in names}
-    return _conclude(outcomes, "will run, now and after the next start", console)
+    code = _conclude(outcomes, "will run, now and after the next start", console)
+    if backend.snapshot().paused and not console.json:
+        console.say("Remote access is paused, so no tunnel runs. To end that: nexus-tray resume")
+    return code
 
 
 def stop(backend: Backend, options: Namespace, console: Console) -> Exit:

@@ -100,3 +100,10 @@ def test_status_says_a_pause_and_its_cure(desk: Desk, house: House[Any]) -> None
     assert "Paused    until " in shown.out
     as_json = msgspec.json.decode(desk("status", "--json").out, type=Snapshot)
     assert as_json.paused_until == NOW + 900
+
+
+def test_a_start_while_paused_says_why_no_tunnel_runs(desk: Desk, house: House[Any]) -> None:
+    assert "paused" not in desk("start", "quick").out
+    house.say(paused=True)
+    assert "nexus-tray resume" in desk("start", "quick").out
+    assert json.loads(desk("start", "quick", "--json").out)["quick"]["ok"] is True
