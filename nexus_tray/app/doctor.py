@@ -31,7 +31,7 @@ from nexus_tray.services.environment import LoginPath
 from nexus_tray.settings import Settings
 from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.secrets import SecretPlace, SecretState, SecretStore
-from nexus_tray.system import checks, web_view
+from nexus_tray.system import checks, leftovers, web_view
 from nexus_tray.system.autostart import AtLogin
 
 MEGABYTE = 1024 * 1024
@@ -234,6 +234,7 @@ def alone(paths: Paths, environment: Mapping[str, str], directory: Path) -> Exam
         search_path=lambda: joined(login.get(), environment.get("PATH", "")),
         secrets=secrets,
         starter=starter,
+        left=lambda: leftovers.left(paths, None),
         settings_trouble=trouble,
     )
     return Doctor(around).examine()

@@ -74,6 +74,16 @@ def children(pid: int) -> set[Identity]:
     return {(each, rows[each][2]) for each in found if rows[each][3]}
 
 
+def above(pid: int) -> set[Identity]:
+    """The process itself, its parent, and so on, as far as they run now."""
+    rows = table.read()
+    found: set[Identity] = set()
+    while pid in rows and (pid, rows[pid][2]) not in found:
+        found.add((pid, rows[pid][2]))
+        pid = rows[pid][0]
+    return found
+
+
 def _marked(rows: dict[int, Row], mark: str, since: float) -> set[int]:
     """Pids whose environment carries the mark or one below it; none is older than `since`."""
     start = b"\0" + os.fsencode(f"{MARK}={mark}")
