@@ -64,7 +64,10 @@ def menu(snapshot: Snapshot, around: Around, now: float) -> tuple[Item, ...]:
         [*_state(snapshot, now), *_address(snapshot, around)],
         list(asks(snapshot)),
         list(_doors(snapshot)),
-        [*_sessions(snapshot), *(service_item(service, now) for service in snapshot.services)],
+        [
+            *_sessions(snapshot),
+            *(service_item(s, now, can_copy=around.can_copy) for s in snapshot.services),
+        ],
         list(access(snapshot, now)),
         [
             *_autostart(around),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nexus_tray.commands import RestartService, StartService, StopService
 from nexus_tray.core.snapshot import ago
-from nexus_tray.desktop.items import Item, Submit, dashboard
+from nexus_tray.desktop.items import Copy, Item, Submit, dashboard
 from nexus_tray.desktop.words import elided, lines
 from nexus_tray.model import Desired, Service, ServiceKind, ServiceState
 
@@ -25,11 +25,15 @@ WORDS = {
 MINUTE = 60.0
 
 
-def service_item(service: Service, now: float) -> Item:
+def service_item(service: Service, now: float, *, can_copy: bool = False) -> Item:
     """The service with its submenu: why it is not well, then what can be done."""
     key = f"service {service.name}"
     label = f"{_name(service)}: {_state(service, now)}"
-    return Item(key, label, items=(*_why(service, key), *_deeds(service, key)))
+    deeds = [*_deeds(service, key)]
+    address = service.facts.address if service.kind is ServiceKind.TUNNEL else None
+    if can_copy and address and service.state is S.RUNNING:
+        deeds.insert(-1, Item(f"{key} copy {address}", "Copy address", Copy(address)))
+    return Item(key, label, items=(*_why(service, key), *deeds))
 
 
 def _name(service: Service) -> str:

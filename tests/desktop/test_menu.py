@@ -35,6 +35,7 @@ from nexus_tray.inert import inert
 from nexus_tray.model import (
     Activity,
     Desired,
+    Facts,
     Hop,
     HopState,
     OpenCodeSession,
@@ -287,6 +288,16 @@ def test_a_service_offers_what_can_be_done(
     items = menu(said(services=(tunnel,)), FULL, NOW)
     entry = find(items, f"Tunnel quick: {label}")
     assert drawn(entry.items).splitlines() == deeds
+
+
+def test_a_tunnel_that_runs_has_its_address_copied() -> None:
+    tunnel = service("home", ServiceKind.TUNNEL, facts=Facts(address="https://code.example.dev"))
+    entry = find(menu(said(services=(tunnel,)), FULL, NOW), "Tunnel home: running, 3 h")
+    assert [item.label for item in entry.items] == ["Restart", "Stop", "Copy address", "Logs"]
+    assert entry.items[2].action == Copy("https://code.example.dev")
+    assert "Copy address" not in look(said(services=(tunnel,)), Around(can_copy=False))
+    waits = msgspec.structs.replace(tunnel, state=S.BACKOFF)
+    assert "Copy address" not in look(said(services=(waits,)))
 
 
 def test_without_a_gateway_there_is_no_way_to_opencode() -> None:
