@@ -150,18 +150,20 @@ def exported(page: Page, form: str) -> str:
 
 def test_an_export_is_exactly_what_is_filtered_and_harmless(desk: Desk) -> None:
     """SECURITY.md 31, through the browser's own download."""
-    nasty = ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(1)", "\t=1", "a\r\nb\x1b[2J"]
+    nasty = ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(1)", "\t=1", "a\r\nb\x1b[2J",
+             '","=1+1","', " =1; \t+2", "\uff1d1"]  # fmt: skip
     fill(desk, 100)
     for text in nasty:
         desk.house.logs.add(text, "quick", Level.ERROR)
     page = desk.open("/logs?source=quick&level=error")
-    expect(page.get_by_text("6 lines match")).to_be_visible()
+    expect(page.get_by_text(f"{len(nasty)} lines match")).to_be_visible()
     table = list(csv.reader(io.StringIO(exported(page, "csv"), newline="")))
     assert [row[3] for row in table[1:]] == [
         "'=cmd|' /C calc'!A0", "'+1+1", "'-2", "'@SUM(1)", "'\t=1", "a\\r\\nb\\x1b[2J",
+        '","=1+1","', "' =1; \t+2", "'\uff1d1",
     ]  # fmt: skip
     plain = exported(page, "text").splitlines()
-    assert len(plain) == 6
+    assert len(plain) == len(nasty)
     assert all(line.split(" ")[1:3] == ["quick", "error"] for line in plain)
     assert [json.loads(line)["text"] for line in exported(page, "jsonl").splitlines()] == nasty
 

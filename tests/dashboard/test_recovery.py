@@ -140,6 +140,8 @@ FAILURES = {
     "/logs": ("**/api/v1/logs?*", "a line to be read"),
     "/settings": ("**/api/v1/config", "Default:"),
     "/settings?": ("**/api/v1/openapi.json", "Default:"),
+    "/settings?at=login": ("**/api/v1/autostart", "It does not."),
+    "/access": ("**/api/v1/access", "Safari on iPhone"),
     "/tunnels": ("**/tunnels.js", "Tunnel “quick”"),
 }
 

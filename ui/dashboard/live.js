@@ -7,7 +7,7 @@ import { follow, forget, get, whenDenied } from "/api.js";
 import { useEffect, useState } from "/vendor/preact-htm.js";
 
 const NOTES = 60;
-const AGAIN_MS = 3000;
+const AGAIN_MS = 1500;
 const NOTICED = 1.5; // seconds: a shorter loss of the line is not worth a word
 
 const listeners = new Set();

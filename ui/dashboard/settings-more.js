@@ -3,6 +3,7 @@
 
 import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { get, send } from "/api.js";
+import { useFetched } from "/fetched.js";
 import { Act, Failure, confirm, toast, useAction } from "/parts.js";
 
 const Group = ({ id, name, children }) =>
@@ -11,7 +12,7 @@ const Group = ({ id, name, children }) =>
 const LEAST = 12;
 
 /** A rough hint, as gateway/passwords.py gives it; only that judges when it is set. */
-function strength(text) {
+export function strength(text) {
   const length = [...text].length;
   if (!length) return [0, `At least ${LEAST} characters; four or five unrelated words are good.`];
   if (length < LEAST) return [0, `${LEAST - length} more ${LEAST - length === 1 ? "character" : "characters"}.`];
@@ -130,19 +131,17 @@ const AT_LOGIN = {
 };
 
 export function AtLogin() {
-  const [state, setState] = useState(null);
+  const [state, unknown, , setState] = useFetched(async (signal) => (await get("/autostart", signal)).value);
   const [busy, error, run] = useAction(async (enabled) => {
-    const { value } = enabled === undefined ? await get("/autostart") : await send("PUT", "/autostart", { enabled });
-    setState(value);
-    if (enabled !== undefined) toast(enabled ? "Nexus Tray starts at login." : "Nexus Tray no longer starts at login.");
+    setState((await send("PUT", "/autostart", { enabled })).value);
+    toast(enabled ? "Nexus Tray starts at login." : "Nexus Tray no longer starts at login.");
   });
-  useEffect(() => { run(); }, []);
   return html`<${Group} id="login" name="Start">
     <div class="setting"><div><label for="at-login">Start at login</label>
         <div class="dim small" id="at-login-about">Nexus Tray starts by itself when you sign in to this computer. ${AT_LOGIN[state] || ""}</div></div>
       <div class="control"><input id="at-login" type="checkbox" class="switch" aria-describedby="at-login-about"
         checked=${state === "on" || state === "on-signed-in"} disabled=${busy || state === null}
-        onChange=${(event) => run(event.target.checked)} /></div><${Failure} error=${error} /></div><//>`;
+        onChange=${(event) => run(event.target.checked)} /></div><${Failure} error=${error || unknown} /></div><//>`;
 }
 
 export function Browser() {
