@@ -89,10 +89,10 @@ class WindowHandlers:
             child.end()
 
     def _come_back(self) -> None:
-        try:
-            self._show(ShowWindow())
-        except Problem as problem:
-            logger.warning("%s", problem.reason)
+        with self._asking:  # nobody clicked: the browser is not opened in its stead
+            reason = self._in_window("/")
+        if reason is not None:
+            logger.warning("%s", reason)
 
     def _show(self, command: ShowWindow) -> str:
         """Where it was shown, if a person should know more than that it was."""
