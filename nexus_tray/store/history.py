@@ -41,6 +41,9 @@ class History:
         self._told = ""
         self._file: HistoryFile | None = None
         self._open(now)
+        minute = int(now) // MINUTE * MINUTE
+        # The minute of a start has two halves, if we were ended and started within it.
+        self._shared = minute if self._minutes(minute, minute + 1) else None
 
     def record(self, second: TrafficPoint) -> None:
         """Add what passed in the second that began at `second.at`. At most once a minute this
@@ -83,8 +86,9 @@ class History:
         if seconds > HOUR:
             return False
         first = min((at for at in self._seconds if begin <= at <= now), default=int(now))
-        minutes = self._minutes(begin // MINUTE * MINUTE, first // MINUTE * MINUTE)
-        return not minutes
+        minute = first // MINUTE * MINUTE
+        before = minute + 1 if minute == self._shared else minute
+        return not self._minutes(begin // MINUTE * MINUTE, before)
 
     def _minutes(self, begin: int, end: int) -> list[TrafficPoint]:
         """On disk and waiting, from `begin` until before `end`."""
