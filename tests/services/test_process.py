@@ -118,6 +118,32 @@ def test_no_input_and_a_session_of_its_own(run: Run) -> None:
     assert os.getsid(watched.child.pid) == watched.child.pid
 
 
+def test_a_child_that_is_fed_hears_each_line_until_it_ends(tmp_path: Path) -> None:
+    said: list[str] = []
+    over = threading.Event()
+    child = ChildProcess(
+        ["/bin/sh", "-c", 'while read -r line; do echo "got $line"; done; exit 5'],
+        {"PATH": os.environ["PATH"]},
+        tmp_path,
+        on_line=lambda _, text: said.append(text),
+        on_exit=lambda _: over.set(),
+        feed=True,
+    )
+    try:
+        assert child.tell("a")
+        assert child.tell("ü b")
+        until(lambda: said == ["got a", "got ü b"], "both lines")
+        child.stop(0)
+        assert over.wait(PATIENCE)
+        assert not child.tell("c")
+    finally:
+        child.kill()
+    deaf = Watched(["/bin/sleep", "60"], tmp_path)
+    assert not deaf.child.tell("nobody reads")
+    deaf.child.kill()
+    deaf.wait()
+
+
 def test_stop_asks_and_a_polite_child_ends_at_once(run: Run) -> None:
     watched = run("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done")
     until(lambda: watched.text() == ["up"], "it is up")
