@@ -419,7 +419,7 @@ def test_a_time_is_checked(text: str, good: bool) -> None:
 
 # Walks at random: whatever happens, in whatever order.
 
-STATES = st.sampled_from(list(HopState))
+STATES = st.sampled_from([*HopState, HopState.DOWN, HopState.DOWN, HopState.UP])
 SERVICES: tuple[Service, ...] = (
     service("opencode", ServiceKind.OPENCODE),
     service("opencode", ServiceKind.OPENCODE, state=ServiceState.FAILED, reason=LOOP),
@@ -442,9 +442,9 @@ STEPS = st.lists(
             at, STATES, st.sampled_from([None, ONE, TWO]),
             services=st.sampled_from(SERVICES).map(lambda one: (one,)), activity=ACTIVITIES,
         ),
-        st.sampled_from([0.0, 1.0, 5.0, 15.0, 30.0]),
+        st.sampled_from([1.0, 5.0, 15.0, 30.0, 60.0]),
         st.sampled_from([NOON, MIDNIGHT]),
-        st.sampled_from([IMPORTANT, ALL, OFF, NIGHT]),
+        st.sampled_from([IMPORTANT, ALL, OFF, NIGHT, NIGHT]),
         st.integers(0, 4),
     ),
     max_size=40,
@@ -458,6 +458,7 @@ def test_whatever_happens(
 ) -> None:
     state, now, rows = State(row=0), 0.0, 0
     on_screen: dict[str, Notice] = {}
+    down_since: float | None = None
     outage_told, told_questions, seen_rows = False, set[str](), set[str]()
     for snapshot, passed, minute, wishes, entered in steps:
         now += passed
@@ -478,8 +479,14 @@ def test_whatever_happens(
         if Kind.BACK in kinds:
             assert outage_told
             outage_told = False
+        if snapshot.state is HopState.DOWN:
+            down_since = now if down_since is None else down_since
+        elif snapshot.state in (HopState.UP, HopState.OFF):
+            down_since = None
         if Kind.DOWN in kinds:
             assert snapshot.state is HopState.DOWN
+            assert down_since is not None
+            assert now - down_since >= LASTS
             assert not outage_told
             outage_told = True
         if snapshot.state in (HopState.UP, HopState.OFF):
