@@ -5,6 +5,7 @@ strangers. What is in an examination is without secrets already (`nexus_tray.fin
 Imports layer 1 and Backend; main thread.
 """
 
+import textwrap
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
@@ -31,6 +32,11 @@ WORDS = {
 }
 
 
+_BEFORE = 15
+"""Columns before and after a title: shape, word, spaces."""
+_NARROW = 24
+
+
 def doctor(backend: Backend, options: Namespace, console: Console) -> Exit:
     """Have the running program examine everything."""
     return tell(backend.examine(), options, console)
@@ -48,21 +54,34 @@ def tell(found: Examination, options: Namespace, console: Console) -> Exit:
     elif options.report:
         console.say(report(found))
     else:
-        console.say("\n".join(picture(found, console.paint)))
+        console.say("\n".join(picture(found, console.paint, console.width)))
     wrong = any(check.state is CheckState.BAD for check in found.checks)
     return Exit.FAILED if wrong else Exit.OK
 
 
-def picture(found: Examination, paint: Paint) -> list[str]:
-    """One line for each check, and under what is not good why and what to do."""
+def picture(found: Examination, paint: Paint, width: int = 0) -> list[str]:
+    """One line for each check, and under what is not good why and what to do.
+
+    Wrapped at `width` columns (0: not at all), what was found below itself.
+    """
     wide = max((len(check.title) for check in found.checks), default=0)
     lines = []
     for check in found.checks:
-        mark, state = paint.mark(STATES[check.state]), STATES[check.state]
+        state = STATES[check.state]
         word = paint.word(state, f"{WORDS[check.state]:<9}")
-        lines.append(f"{mark} {word}  {inert(check.title):<{wide}}  {inert(check.text)}")
-        lines += [f"      {part}" for part in why(check)]
+        first, *more = _wrapped(inert(check.text), width - wide - _BEFORE)
+        lines.append(f"{paint.mark(state)} {word}  {inert(check.title):<{wide}}  {first}")
+        lines += [" " * (wide + _BEFORE) + part for part in more]
+        for part in why(check):
+            lines += [" " * 13 + line for line in _wrapped(part, width - 13)]
     return [*lines, "", summary(found.checks)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of `width`; a column too narrow to read is not wrapped at."""
+    if width < _NARROW:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [text]
 
 
 def why(check: Check) -> list[str]:

@@ -113,7 +113,7 @@ def _add_open(nouns: Any) -> None:
 def _add_dashboard(nouns: Any) -> None:
     text = "show the dashboard, in its window or the browser"
     verb = _verb(nouns, "dashboard", actions.open_dashboard, text)
-    pages = "one of its pages: /tunnels, /logs, /settings"
+    pages = "one of its pages: /tunnels, /access, /logs, /doctor, /settings"
     verb.add_argument("page", metavar="PAGE", nargs="?", default="/", help=pages)
     verb.add_argument("--print", action="store_true", help="print the one-time link instead")
 
