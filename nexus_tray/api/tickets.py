@@ -37,7 +37,9 @@ class Tickets:
     """Tickets and sessions of one program. `clock` is monotonic, in seconds.
 
     `sessions` are those of before a crash; `keep` is called with all of them whenever there
-    is another, and may raise Problem.
+    is another, and may raise Problem. `own` is this program's token, the one in api.json.
+    It is no session, but kept with them: who read it just before a crash waits for the next
+    program, and is answered by that.
     """
 
     def __init__(
@@ -45,13 +47,16 @@ class Tickets:
         clock: Callable[[], float] = time.monotonic,
         sessions: Iterable[bytes] = (),
         keep: Callable[[Hashes], None] = _nowhere,
+        own: str = "",
     ) -> None:
         self._clock = clock
         self._keep = keep
         self._keeping = threading.Lock()
+        self._own = (_hash(own),) if own else ()
         self._lock = threading.Lock()
         self._tickets: OrderedDict[bytes, float] = OrderedDict()
         self._sessions: OrderedDict[bytes, None] = OrderedDict.fromkeys(sessions)
+        self._try_to_store()
 
     def issue(self) -> str:
         """A new ticket: 256 bits, good once within TICKET_SECONDS."""
@@ -72,10 +77,7 @@ class Tickets:
             self._sessions[_hash(token)] = None
             while len(self._sessions) > MOST_SESSIONS:
                 self._sessions.popitem(last=False)
-        try:
-            self._store()
-        except Problem as problem:  # the page works all the same, until a crash
-            log.warning("Open pages cannot be remembered: %s", problem.reason)
+        self._try_to_store()
         return token
 
     def admits(self, token: str) -> bool:
@@ -103,7 +105,13 @@ class Tickets:
         with self._keeping:
             with self._lock:
                 sessions = tuple(self._sessions)
-            self._keep(sessions)
+            self._keep(sessions + self._own)
+
+    def _try_to_store(self) -> None:
+        try:
+            self._store()
+        except Problem as problem:  # pages work all the same, until a crash
+            log.warning("Open pages cannot be remembered: %s", problem.reason)
 
 
 def _hash(secret: str) -> bytes:

@@ -215,7 +215,7 @@ class Program:
         self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, self._reports())
         token = secrets.token_urlsafe(32)
         remembered = OpenPages(paths, listener[1] if listener else None)
-        self.tickets = Tickets(sessions=remembered.recall(), keep=remembered.keep)
+        self.tickets = Tickets(sessions=remembered.recall(), keep=remembered.keep, own=token)
         self._ending.callback(remembered.forget)
         self._api = ApiServer(
             self.backend,

@@ -97,6 +97,17 @@ def test_the_next_program_admits_whom_this_one_did() -> None:
     assert not any(token in repr(kept) for token in tokens)
 
 
+def test_who_asks_by_the_token_of_the_program_before_is_answered() -> None:
+    kept: list[Hashes] = []
+    first = Tickets(keep=kept.append, own="the first")
+    first.void_all()  # pages end, programs of this user do not
+    second = Tickets(sessions=kept[-1], keep=kept.append, own="the second")
+    assert second.admits("the first")
+    second.void_all()
+    assert not second.admits("the first")
+    assert Tickets(sessions=kept[-1]).admits("the second")
+
+
 def test_all_can_be_ended_for_good() -> None:
     kept: list[Hashes] = []
     tickets = Tickets(keep=kept.append)

@@ -1,5 +1,8 @@
 """The program crashes, the stream falls behind, a request fails: the page says so and goes on."""
 
+import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -89,12 +92,42 @@ def test_an_end_in_order_ends_the_pages_and_the_next_start_does_not_know_them(
     program: Program, context: BrowserContext
 ) -> None:
     page = opened(program, context, "/")
+    token = page.evaluate("sessionStorage.getItem('nexus-token')")
     assert program.paths.pages_file.exists()
+    assert token not in program.paths.pages_file.read_text()
     program.stop()
     assert not program.paths.pages_file.exists()
     expect(page.get_by_text(SILENT)).to_be_visible()
-    expect(page.locator(".note")).to_contain_text("open the dashboard again")
+    expect(page.locator("main > .note").first).to_contain_text("open the dashboard again")
     program.start()
+    assert status_for(program, token) == 401
+
+
+def test_a_panic_ends_the_pages_for_good_a_crash_does_not_bring_them_back(
+    program: Program, context: BrowserContext
+) -> None:
+    page = opened(program, context, "/access")
+    token = page.evaluate("sessionStorage.getItem('nexus-token')")
+    assert status_for(program, token) == 200
+    page.get_by_role("button", name="End all access…").click()
+    page.get_by_role("dialog").get_by_role("button", name="End all access").click()
+    after = page.get_by_role("dialog", name="All access is ended")
+    expect(after).to_contain_text("To come back")
+    expect(page.get_by_text(ENDED)).to_be_visible()
+    assert status_for(program, token) == 401
+    before = program.snapshot().boot_id
+    os.kill(program.program_pid(), signal.SIGKILL)
+    program.wait_for(lambda snapshot: snapshot.boot_id != before, 20, "another start")
+    assert status_for(program, token) == 401
+
+
+def status_for(program: Program, token: str) -> int:
+    """What the local API answers to this token."""
+    url = json.loads(program.paths.api_file.read_text())["url"]
+    line = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    with contextlib.closing(line):
+        line.request("GET", "/api/v1/snapshot", headers={"Authorization": f"Bearer {token}"})
+        return line.getresponse().status
 
 
 @pytest.fixture
@@ -190,7 +223,7 @@ def test_when_all_access_is_ended_the_page_says_how_to_come_back_and_asks_no_mor
     tickets = desk.server._tickets
     tickets.void_all()
     expect(page.get_by_text(ENDED)).to_be_visible()
-    expect(page.locator(".note")).to_contain_text("from the tray, or with nexus-tray dashboard")
+    expect(page.locator("main > .note").first).to_contain_text("from the tray, or with nexus-tray dashboard")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(3500)  # longer than any wait between two tries
