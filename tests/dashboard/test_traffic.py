@@ -115,6 +115,7 @@ def test_what_is_not_there_is_said_in_words(desk: Desk, past: Past) -> None:
     past.add(20)
     shown.get_by_role("button", name="15 min").click()
     expect(shown).to_contain_text("No requests in the last 15 minutes.")
+    expect(shown.get_by_role("img", name="No requests in the last 15 minutes.")).to_be_visible()
 
 
 def test_it_follows_while_it_is_seen_and_asks_nothing_while_it_is_not(
@@ -204,7 +205,7 @@ HOPS = {
         "Memory", "38 MB", "Version", "2026.8.2", "Up for", "3 h 11 min", "Restarts", "0",
     ],
     "Gateway": [
-        "Requests in the last minute", "7", "Failed", "1", "Time to answer, median", "8.0 ms",
+        "Requests, last minute", "7", "Failed", "1", "Time to answer, median", "8.0 ms",
         "Open streams", "2", "Up for", "3 h 12 min", "Restarts", "0",
     ],
     "OpenCode": [

@@ -56,7 +56,7 @@ function Gateway({ service, now }) {
   const sum = found?.points.length ? total(found.points) : null;
   const newest = found?.points.length ? found.points[found.points.length - 1] : null;
   return html`<${Figures} rows=${[
-    ["Requests in the last minute", sum && count(sum.requests)],
+    ["Requests, last minute", sum && count(sum.requests)],
     ["Failed", sum && count(sum.failures)],
     ["Time to answer, median", sum?.latency_ms != null ? millis(sum.latency_ms) : null],
     ["Open streams", newest && count(newest.streams)],

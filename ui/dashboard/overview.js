@@ -12,6 +12,7 @@ export function Overview({ live }) {
   const { snapshot, notes, unread } = live;
   const questions = snapshot.activity?.questions || [];
   return html`<div class="stack">
+    <${Later} load=${async () => (await import("/setup-banner.js")).SetupBanner} boot=${live.boot} />
     <${Head} snapshot=${snapshot} />
     ${questions.length > 0 && html`<section aria-labelledby="asks" class="stack">
       <h2 id="asks" class="unseen">OpenCode asks</h2>
@@ -27,12 +28,18 @@ export function Overview({ live }) {
   </div>`;
 }
 
-/** A part that is read once the page stands. */
+/** A part that is read once the page stands; again, if the program was away just then. */
 function Later({ load, ...given }) {
   const [Part, set] = useState(null);
   const [error, fail] = useState(null);
   useEffect(() => {
-    load().then((part) => set(() => part)).catch(fail);
+    let timer = 0;
+    const read = () => load().then((part) => set(() => part)).catch((problem) => {
+      fail(problem);
+      timer = setTimeout(read, 3000);
+    });
+    read();
+    return () => clearTimeout(timer);
   }, []);
   return Part ? html`<${Part} ...${given} />` : html`<${Failure} error=${error} />`;
 }

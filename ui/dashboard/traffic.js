@@ -116,22 +116,20 @@ function Passed({ found, at, point }) {
   const { words } = found.range;
   const sum = total(found.points);
   if (!found.points.length) return html`<p class="traffic-none dim">Nothing was measured in ${words}.</p>`;
-  if (!sum.requests && !sum.bytes_out && !sum.bytes_in) {
-    return html`<p class="traffic-none dim">No requests in ${words}.</p>`;
-  }
   const time = slots(found);
   const one = at == null || at >= time.number ? null : time.all[at];
   const told = at == null ? sum : one;
   const when = at == null ? "" : `${moment(time.begin + at * time.step, found.range)}: `;
   const per = `per ${span(found.step)}`;
+  const none = `No requests in ${words}.`;
   const failed = sum.failures ? `, ${count(sum.failures)} failed` : "";
   return html`<div class="plots">
-      <${Plot} time=${time} range=${found.range} title="Requests" per=${per} at=${at} point=${point} form=${count}
+      <${Plot} time=${time} range=${found.range} title="Requests" per=${per} at=${at} point=${point} form=${count} least=${2}
         upper=${(p) => p.requests} lower=${(p) => p.failures} kind="failed"
-        label="Requests in ${words}: ${count(sum.requests)}${failed}.">
-        ${when}${told ? html`<b>${count(told.requests)}</b>${told.failures > 0 && html` · <b class="grave">${count(told.failures)} failed</b>`}${told.latency_ms != null
+        label=${sum.requests ? `Requests in ${words}: ${count(sum.requests)}${failed}.` : none}>
+        ${when}${told === sum && !sum.requests ? html`<span class="dim">${none}</span>` : told ? html`<b>${count(told.requests)}</b>${told.failures > 0 && html` · <b class="grave">${count(told.failures)} failed</b>`}${told.latency_ms != null
           && html` · <b>${millis(told.latency_ms)}</b> to answer`}` : "not measured"}<//>
-      <${Plot} time=${time} range=${found.range} title="Data" per=${per} at=${at} point=${point} form=${size}
+      <${Plot} time=${time} range=${found.range} title="Data" per=${per} at=${at} point=${point} form=${size} least=${1000}
         upper=${(p) => p.bytes_out + p.bytes_in} lower=${(p) => p.bytes_in} kind="in"
         label="Data in ${words}: ${size(sum.bytes_out)} out, ${size(sum.bytes_in)} in.">
         ${when}${told ? html`<i class="swatch" aria-hidden="true"></i><b>${size(told.bytes_out)}</b> out · <i class="swatch in" aria-hidden="true"></i><b>${size(told.bytes_in)}</b> in${told.streams > 0
@@ -146,9 +144,9 @@ function Passed({ found, at, point }) {
 const moment = (at, range) => (range.seconds > 86400 ? `${day(at)} ` : "") + clock(at, false).slice(0, range.seconds > 900 ? 5 : 8);
 
 /** Bars over time: `upper` is a step's whole, `lower` the part of it in another colour. */
-function Plot({ time, range, title, per, at, point, form, upper, lower, kind, label, children }) {
+function Plot({ time, range, title, per, at, point, form, least, upper, lower, kind, label, children }) {
   const { begin, step, number, all } = time;
-  const most = ceiling(Math.max(...all.map((one) => (one ? upper(one) : 0))));
+  const most = ceiling(Math.max(least, ...all.map((one) => (one ? upper(one) : 0))));
   const bars = (value) => all.map((one, n) => {
     const high = one && value(one) ? Math.max(3, 100 * value(one) / most) : 0;
     return high ? `M${n + 0.1} 100v${-high.toFixed(2)}h.8V100z` : "";
