@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -248,35 +248,39 @@ def test_a_page_that_dies_comes_back_but_not_for_ever(
 
 
 def test_a_program_that_is_gone_takes_the_window_with_it_and_brings_it_back(
-    desk: WindowDesk, eyes: Eyes
+    desk: WindowDesk, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.extra = {process_tree.MARK: os.environ.get(process_tree.MARK, "")}
+    monkeypatch.setenv(process_tree.MARK, "0123.4567")  # as under a guard
+    desk.extra = {process_tree.MARK: "0123.4567"}
+    file = desk.data / "window.json"
     first = desk.handlers()
     show(first)
     processes = tree(pid_of(first))
-    [mark] = {read(desk.data / "window.json").open_under}
     assert first._child is not None
     first._child._process._child.stdin.close()  # type: ignore[union-attr]
     gone(processes)
+    assert read(file).open_under == "0123.4567"
     # under another guard, or under none, it stays closed
-    for other in ("", "1234"):
+    for other in ("", "0123", "89ab"):
         desk.extra = {process_tree.MARK: other}
         quiet = desk.handlers()
         quiet.come_back()
         assert not [t for t in threading.enumerate() if t.name == "window"]
         assert quiet.pid is None
-    if not mark:
-        write(desk.data / "window.json", Place(open_under="guard"))
-        mark = "guard"
-    desk.extra = {process_tree.MARK: mark}
+    desk.extra = {process_tree.MARK: "0123.4567"}
     second = desk.handlers()
     second.come_back()
     try:
-        within(15, lambda: second.pid, "the window, back")
-        within(10, eyes.window, "the window on the screen")
+        within(15, eyes.window, "the window, back")
     finally:
         second.close()
-    assert read(desk.data / "window.json").open_under == ""  # closed in order
+    assert read(file).open_under == ""  # closed in order
+    third = desk.handlers()
+    show(third)
+    processes = tree(pid_of(third))
+    eyes.close_window()
+    gone(processes)
+    assert read(file).open_under == ""  # closed by the person
 
 
 # -- without a window ------------------------------------------------------------------------
@@ -312,12 +316,24 @@ def test_without_a_desktop_or_a_browser_it_is_refused(desk: WindowDesk) -> None:
 
 def test_a_screen_that_is_not_there_costs_the_window_not_the_dashboard(desk: WindowDesk) -> None:
     desk.display = ":4095"
-    window = desk.handlers()
+    looked: list[float] = []
+    now = 100.0
+
+    def find(environment: Mapping[str, str]) -> web_view.WebView | Reason:
+        looked.append(now)
+        return web_view.find(environment)
+
+    desk.find = find
+    window = desk.handlers(clock=lambda: now)
     said = show(window)
     assert said.startswith("The window could not be shown:")
     assert (len(desk.browsed), window.pid) == (1, None)
-    assert show(window) == ""  # not tried again at once
-    assert len(desk.browsed) == 2
+    now = 200.0
+    assert show(window) == ""
+    assert (len(desk.browsed), looked) == (2, [100.0])  # not tried again at once
+    now = 300.0
+    assert show(window) == ""
+    assert (len(desk.browsed), looked) == (3, [100.0, 300.0])
 
 
 def test_a_toolkit_that_hangs_is_given_up(
