@@ -323,6 +323,6 @@ def _silent(seconds: float) -> Reason:
         code="api-timeout",
         hop=Hop.GATEWAY,
         what=f"Nexus Tray runs, but did not answer within {seconds:.0f} seconds.",
-        meaning="It may be busy, or the machine is.",
-        cure="Try again; if it stays so, end it and start it again.",
+        meaning="It may be busy, or have crashed and be about to start again.",
+        cure="Try again in a minute; if it stays so, end it and start it again.",
     )

@@ -67,6 +67,8 @@ def test_a_crash_is_said_and_every_page_goes_on_where_it_was(
     url = overview.evaluate("location.origin")
 
     os.kill(program.program_pid(), signal.SIGKILL)
+    # A command that comes meanwhile waits, and is answered by the next program.
+    assert program.cli("status").returncode == 0
     expect(overview.locator(".toast")).to_have_text(RESTARTED)
     expect(starts).to_have_count(2)
     # A second crash is survived as the first was; the guard waits longer, so it is seen.
