@@ -32,7 +32,7 @@ def private(paths: Paths) -> Finding:
     if sys.platform == "win32":
         return unknown("not looked at: on this system the profile's own access list protects them")
     found = 0
-    for path in (paths.config, paths.data, paths.run, *_files(paths)):
+    for path in _ours(paths):
         try:
             check_private(path)
             found += 1
@@ -47,15 +47,14 @@ def private(paths: Paths) -> Finding:
     return good(f"{found} folders and files, for you alone")
 
 
-def _files(paths: Paths) -> tuple[Path, ...]:
-    return (
-        paths.config_file,
-        paths.database,
-        paths.log_database,
-        paths.secrets_file,
-        paths.lock,
-        paths.api_file,
-    )
+def _ours(paths: Paths) -> list[Path]:
+    """Our folders, and every file in them; what lies in folders of theirs they protect."""
+    found = []
+    for folder in (paths.config, paths.data, paths.run):
+        if folder.is_dir():
+            inside = (one for one in folder.iterdir() if one.is_symlink() or not one.is_dir())
+            found += [folder, *sorted(inside)]
+    return found
 
 
 def _closing(path: Path, reason: Reason) -> str:
