@@ -31,6 +31,16 @@ MOST_TEXT = 200
 MOST_LINES = 4
 MOST_OPTIONS = 3
 """Buttons that desktops show beside each other."""
+DEEDS = {
+    "bash": "run a command",
+    "edit": "change a file",
+    "write": "write a file",
+    "read": "read a file",
+    "webfetch": "fetch a web page",
+    "external_directory": "leave its folder",
+    "task": "start another agent",
+}
+"""OpenCode's permissions in words, the dashboard's too; a name that is not here is shown."""
 QUICK_SUFFIX = ".trycloudflare.com"
 """Names that quick tunnels get: a new one each time (Cloudflare)."""
 
@@ -118,10 +128,9 @@ def address(now: str, *, before: str | None) -> Notice:
 
 def asks(snapshot: Snapshot, question: Question) -> Notice:
     """OpenCode waits. Answers are offered where the whole question can be read."""
-    permission = question.kind is QuestionKind.PERMISSION
-    title = "OpenCode asks for leave" if permission else "OpenCode asks"
-    asked = _asked(question)
-    text, whole = _body(asked)
+    deed = DEEDS.get(question.title) if question.kind is QuestionKind.PERMISSION else None
+    title = f"OpenCode asks to {deed}" if deed else "OpenCode asks"
+    text, whole = _body(question.detail if deed and question.detail else _asked(question))
     about = _session(snapshot, question.session_id)
     body = f"{text}\n{about}" if about else text
     return Notice(
@@ -200,7 +209,7 @@ def _body(text: str) -> tuple[str, bool]:
 
 def _asked(question: Question) -> str:
     if question.kind is QuestionKind.PERMISSION:
-        return "\n".join(part for part in (question.title, question.detail) if part)
+        return "\n".join(part for part in (f"Use “{question.title}”", question.detail) if part)
     return "\n".join(part.text for part in question.parts) or question.title
 
 

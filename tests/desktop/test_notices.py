@@ -241,9 +241,9 @@ def test_reachable_again_at_a_new_address_is_one_piece_of_news() -> None:
 
 def test_a_question_is_told_with_its_answers_until_somebody_answers() -> None:
     told = Told()
-    assert told.see(asking(permission())) == ["OpenCode asks for leave"]
+    assert told.see(asking(permission())) == ["OpenCode asks to run a command"]
     notice = told.shown[-1]
-    assert notice.text == "bash\ngit push"
+    assert notice.text == "git push"
     assert [button.label for button in notice.buttons] == ["Allow once", "Always", "Reject"]
     assert notice.buttons[0].command == AnswerPermission(question_id="per_1", reply="once")
     assert notice.page == "/"
@@ -253,6 +253,16 @@ def test_a_question_is_told_with_its_answers_until_somebody_answers() -> None:
     assert told.see(asking(permission())) == []
     assert told.see(asking()) == []
     assert told.taken == ["asks per_1"]
+
+
+def test_a_permission_without_words_of_ours_is_named_in_the_text() -> None:
+    told = Told()
+    assert told.see(asking(permission(title="doom<loop"))) == ["OpenCode asks"]
+    assert told.shown[-1].text == "Use “doom<loop”\ngit push"
+    assert len(told.shown[-1].buttons) == 3
+    bare = Told()
+    assert bare.see(asking(permission(detail=""))) == ["OpenCode asks to run a command"]
+    assert bare.shown[-1].text == "Use “bash”"
 
 
 @pytest.mark.parametrize(
@@ -303,8 +313,8 @@ def test_many_questions_are_summed_up() -> None:
     assert told.taken == [words.ASKS]  # the number is no longer true
     assert told.see(asking()) == []
     one_by_one = Told()
-    assert one_by_one.see(asking(three[0])) == ["OpenCode asks for leave"]
-    assert one_by_one.see(asking(*three[:2])) == ["OpenCode asks for leave"]
+    assert one_by_one.see(asking(three[0])) == ["OpenCode asks to run a command"]
+    assert one_by_one.see(asking(*three[:2])) == ["OpenCode asks to run a command"]
     assert one_by_one.see(asking(*three)) == ["3 questions wait"]
     assert set(one_by_one.taken) == {"asks per_0", "asks per_1"}
 
@@ -352,7 +362,7 @@ def test_quiet_hours_tell_sign_ins_only_and_the_rest_when_it_is_still_so() -> No
     assert told.see(asking(permission(2), before=DOWN), LASTS, [row(1)]) == ["New sign-in"]
     told.minute = 7 * 60
     assert set(told.see(asking(permission(2), before=DOWN))) == {
-        "OpenCode asks for leave", "Not reachable",
+        "OpenCode asks to run a command", "Not reachable",
     }  # fmt: skip
     assert told.see(asking(permission(2), before=DOWN)) == []
     told.minute = MIDNIGHT
@@ -378,7 +388,7 @@ def test_off_is_off_and_on_tells_what_still_waits() -> None:
     assert told.see(failed()) == []
     told.wishes = IMPORTANT
     assert set(told.see(asking(permission(), before=DOWN), trail=[row(2), row(1)])) == {
-        "Not reachable", "OpenCode asks for leave",
+        "Not reachable", "OpenCode asks to run a command",
     }  # fmt: skip
 
 

@@ -333,6 +333,7 @@ def test_the_library_of_the_other_systems(
     made.show(ASKS)
     shown = there.find("OpenCode asks")
     assert list(shown.actions.values())[1:] == ["Allow once", "Reject"]
+    until(lambda: bool(made._library._backend._notification_cache))  # it has heard the number
     there.invoke(shown.number, list(shown.actions)[1])
     until(lambda: clicks == [(ASKS, ALLOW)])
     made.show(other(1))

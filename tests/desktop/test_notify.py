@@ -96,7 +96,7 @@ def lab() -> Iterator[Lab]:
 
 def test_a_question_is_answered_on_its_notification(lab: Lab) -> None:
     lab.house.say(activity=Activity(questions=(QUESTION,)))
-    shown = lab.desk.find("OpenCode asks for leave")
+    shown = lab.desk.find("OpenCode asks to run a command")
     lab.desk.invoke(shown.number, "0")
     until(lambda: lab.house.came == [AnswerPermission(question_id="per_1", reply="once")])
     assert lab.desk.notified == 1
@@ -104,7 +104,7 @@ def test_a_question_is_answered_on_its_notification(lab: Lab) -> None:
 
 def test_answered_elsewhere_takes_it_back_and_a_click_opens_the_page(lab: Lab) -> None:
     lab.house.say(activity=Activity(questions=(QUESTION,)))
-    lab.desk.find("OpenCode asks for leave")
+    lab.desk.find("OpenCode asks to run a command")
     lab.house.say(activity=Activity())
     lab.desk.wait(lambda: not lab.desk.screen)
     until(lambda: lab.reads == 1)
@@ -119,14 +119,14 @@ def test_answered_elsewhere_takes_it_back_and_a_click_opens_the_page(lab: Lab) -
 def test_where_the_page_came_is_told_if_it_needs_a_word(lab: Lab) -> None:
     lab.answer = "For a window of its own, install GTK."
     lab.house.say(activity=Activity(questions=(QUESTION,)))
-    lab.desk.invoke(lab.desk.find("OpenCode asks for leave").number, "default")
+    lab.desk.invoke(lab.desk.find("OpenCode asks to run a command").number, "default")
     assert lab.desk.find("The dashboard is in the browser").text == lab.answer
 
 
 def test_a_refusal_is_told(lab: Lab) -> None:
     lab.late = True
     lab.house.say(activity=Activity(questions=(QUESTION,)))
-    lab.desk.invoke(lab.desk.find("OpenCode asks for leave").number, "2")
+    lab.desk.invoke(lab.desk.find("OpenCode asks to run a command").number, "2")
     assert lab.desk.find("It was not done").text == LATE.what
 
 
@@ -144,9 +144,9 @@ def test_settings_count_at_once_and_a_trail_that_cannot_be_read_is_read_later(la
     lab.enter(2)
     lab.desk.wait(lambda: lab.desk.notified)
     assert lab.reads <= 3
-    assert "OpenCode asks for leave" not in lab.desk.titles()
+    assert "OpenCode asks to run a command" not in lab.desk.titles()
     lab.house.settings.update({"notifications": {"quiet_from": ""}}, None)
-    lab.desk.find("OpenCode asks for leave")
+    lab.desk.find("OpenCode asks to run a command")
 
 
 def test_without_a_bus_the_program_goes_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -80,7 +80,7 @@ def test_a_sign_in_and_a_question_are_told_and_answered(
     page.get_by_role("textbox").click(timeout=20_000)
     page.keyboard.type("RUNTOOL: echo tool-$((6*7))")
     page.keyboard.press("Enter")
-    asked = desk.find("OpenCode asks for leave")
+    asked = desk.find("OpenCode asks to run a command")
     assert "echo tool-$((6*7))" in asked.text
     assert "in “A first talk”" in asked.text
     once = next(key for key, label in asked.actions.items() if label == "Allow once")
