@@ -157,6 +157,21 @@ def test_a_bar_tells_its_figures(desk: Desk, past: Past) -> None:
     expect(page.locator(".plot figcaption").first).to_contain_text("1,200")
 
 
+def test_a_bar_stands_at_its_time(desk: Desk, past: Past) -> None:
+    past.add(300, requests=9, latency_ms=3.0)
+    at = next(iter(past.history._seconds)) // 10 * 10
+    page = desk.open()
+    shown = traffic(page)
+    shown.get_by_role("button", name="15 min").click()
+    expect(shown.get_by_role("img", name="Requests in the last 15 minutes: 9.")).to_be_visible()
+    bar = shown.locator("path.bar").first
+    box = bar.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    when = time.strftime("%H:%M:%S", time.localtime(at))
+    expect(page.locator(".plot figcaption").first).to_contain_text(f"{when}: 9 · 3.0 ms")
+
+
 @pytest.mark.parametrize("filled", [True, False])
 def test_it_is_for_everybody(desk: Desk, past: Past, filled: bool) -> None:
     if filled:
@@ -166,6 +181,7 @@ def test_it_is_for_everybody(desk: Desk, past: Past, filled: bool) -> None:
     if filled:
         shown.get_by_text("As a table").click()
         expect(shown.get_by_role("table")).to_be_visible()
+        page.set_viewport_size({"width": 360, "height": 800})  # where the table scrolls
     else:
         expect(shown).to_contain_text("Nothing was measured")
     axe_finds_nothing(page)
