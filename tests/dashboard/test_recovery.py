@@ -75,6 +75,8 @@ def test_a_crash_is_said_and_every_page_goes_on_where_it_was(
     os.kill(program.program_pid(), signal.SIGKILL)
     for page in (overview, logs, settings):
         expect(page.get_by_text(SILENT)).to_be_visible()
+    voice = overview.locator("[role=status]").last
+    expect(voice).to_contain_text("The line to Nexus Tray is lost.")
     expect(overview.locator(".toast")).to_have_text(RESTARTED)
     for page in (overview, logs, settings):
         expect(page.get_by_text(SILENT)).to_have_count(0)

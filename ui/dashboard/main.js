@@ -14,6 +14,7 @@ const PAGES = [
   { path: "/logs", name: "Logs", key: "l", load: async () => (await import("/logs.js")).Logs },
   { path: "/doctor", name: "Doctor", key: "d", load: async () => (await import("/doctor.js")).Doctor },
   { path: "/settings", name: "Settings", key: "s", load: async () => (await import("/settings.js")).SettingsPage },
+  { path: "/welcome", name: "Welcome", hidden: true, load: async () => (await import("/welcome.js")).Welcome },
 ];
 
 const here = () => {
@@ -70,7 +71,7 @@ function useShortcuts() {
 }
 
 const showShortcuts = () => present("Keyboard shortcuts", html`<dl class="keys">
-  ${PAGES.map((page) => html`<dt><kbd>${page.key}</kbd></dt><dd>${page.name}</dd>`)}
+  ${PAGES.filter((page) => page.key).map((page) => html`<dt><kbd>${page.key}</kbd></dt><dd>${page.name}</dd>`)}
   <dt><kbd>/</kbd></dt><dd>Search the logs</dd>
   <dt><kbd>f</kbd></dt><dd>Logs: follow, or stop</dd>
   <dt><kbd>↑</kbd> <kbd>↓</kbd></dt><dd>Logs: the line before, the next one</dd>
@@ -104,7 +105,7 @@ function Shell() {
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to content</a>
     <div class="app"><nav aria-label="Sections">
       <div class="brand state-${snapshot ? snapshot.state : "unknown"}"><${Mark} />Nexus Tray</div>
-      ${PAGES.map((one) => html`<a href="#${one.path}" aria-current=${one === page ? "page" : null}>
+      ${PAGES.filter((one) => !one.hidden).map((one) => html`<a href="#${one.path}" aria-current=${one === page ? "page" : null}>
         ${one.name}${one.path === "/" && asked(snapshot) > 0
           && html`<span class="pill" aria-label="${asked(snapshot)} open questions">${asked(snapshot)}</span>`}</a>`)}
       <div class="foot">${snapshot && snapshot.version}
@@ -153,6 +154,7 @@ function useLasting(on, ms) {
 function Line({ live }) {
   const lost = useLasting(live.line === "lost", 1500);
   const now = useNow(lost);
+  useEffect(() => { if (lost) say("The line to Nexus Tray is lost. The page tries again by itself."); }, [lost]);
   if (live.line === "ended") {
     return html`<div class="note down" role="alert"><div><b>This page’s access has ended.</b>
       <div>Nexus Tray was started anew since it was opened, all access was ended, or too many pages were opened. ${live.snapshot && "What is shown is from before."}</div>
