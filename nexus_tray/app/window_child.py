@@ -41,8 +41,8 @@ no driver can leave the window empty. Who has set one of these keeps it."""
 
 
 class WindowChild:
-    """One life of the window. `on_browse(address)` and `on_renew()` are called from a thread
-    of its output. Raises OSError when it cannot be started."""
+    """One life of the window. `on_browse(address)` and `on_renew(died)` are called from a
+    thread of its output. Raises OSError when it cannot be started."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class WindowChild:
         packages: str,
         environment: Mapping[str, str],
         on_browse: Callable[[str], None],
-        on_renew: Callable[[], None],
+        on_renew: Callable[[bool], None],
     ) -> None:
         self._on_browse = on_browse
         self._on_renew = on_renew
@@ -124,8 +124,8 @@ class WindowChild:
             self._said.append(line)  # toolkits warn of much that is nobody's concern
         elif word == "browse":
             self._on_browse(rest)
-        elif word == "renew":
-            self._on_renew()
+        elif word in ("renew", "died"):
+            self._on_renew(word == "died")
         elif word in ("shown", "failed"):
             self._words.put(line)
 

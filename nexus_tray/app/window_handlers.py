@@ -160,11 +160,12 @@ class WindowHandlers:
         elif not self._around.browse(address):
             logger.warning("%s", NO_BROWSER)
 
-    def _renew(self) -> None:
+    def _renew(self, died: bool) -> None:
+        """The window's page needs a new link: it has crashed, or its access has ended."""
         child = self._child
         if child is None:
             return
-        self._renewals += 1
+        self._renewals += died
         if self._renewals > MOST_RENEWALS:
             logger.warning("The window's page ended again and again; the window is closed.")
             child.kill()

@@ -2,10 +2,11 @@
 
 Owns the words between it and the program. On standard input: `show LINK` (the first line;
 later: go there), `raise`, `end`; the end of the input is the program's end. On standard
-output: `shown`, `browse ADDRESS` (open it in the person's browser), `renew` (give me a new
-link), `failed TEXT`. Links never stand in argv, which every user can read. A process of
-its own, for a web engine takes 200 MB and gives them back only by ending. pywebview is
-imported here only; neither its server nor its bridge to Python is used.
+output: `shown`, `browse ADDRESS` (open it in the person's browser), `renew` (my page is
+locked out: a new link), `died` (my page has crashed: a new link), `failed TEXT`. Links never
+stand in argv, which every user can read. A process of its own, for a web engine takes
+160 MB and gives them back only by ending. pywebview is imported here and in `window_gtk`
+only; neither its server nor its bridge to Python is used.
 """
 
 import argparse

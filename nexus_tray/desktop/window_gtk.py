@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 SETTLE_MS = 400
 """Milliseconds after the last movement until the place is written."""
 
+IS_LOCKED = 'sessionStorage.getItem("nexus-token") === null'
+"""Whether the page has no token, or no longer: ui/dashboard/api.js keeps and forgets it there."""
+
 ZOOMS = (0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 PLUS = (Gdk.KEY_plus, Gdk.KEY_equal, Gdk.KEY_KP_Add)
 MINUS = (Gdk.KEY_minus, Gdk.KEY_KP_Subtract)
@@ -80,6 +83,17 @@ class GtkHands:
         """Bring it to the front, with the keyboard; a window manager takes only what is recent."""
         self._window.present_with_time(self._now())
         self._tell("shown")
+        self._web.evaluate_javascript(IS_LOCKED, -1, None, None, None, self._looked, None)
+
+    def _looked(self, web: Any, task: Any, _: Any) -> None:
+        """Whose access has ended (all was ended, many pages were opened) gets a new link."""
+        try:
+            locked = bool(web.evaluate_javascript_finish(task).to_boolean())
+        except GLib.Error as error:
+            logger.debug("the page does not say whether it is in: %s", error)
+            return
+        if locked:
+            self._tell("renew")
 
     def close(self) -> None:
         """Close it, which ends the process."""
@@ -187,7 +201,7 @@ class GtkHands:
     def _web_process_gone(self, _web: Any, why: Any) -> None:
         """The page's process died: what it knew is lost, so it needs a new link."""
         logger.warning("The window's page ended unexpectedly (%s).", why.value_nick)
-        self._tell("renew")
+        self._tell("died")
 
     def _key(self, _window: Any, event: Any) -> bool:
         """Zoom and close, as in a browser; True: the page does not see the key."""

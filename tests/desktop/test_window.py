@@ -136,6 +136,26 @@ def test_it_is_zoomed_and_closed_by_the_keys_of_a_browser(
     within(5, lambda: window.pid is None, "its end")
 
 
+def test_a_page_whose_access_was_ended_gets_a_new_one_when_it_is_asked_for(
+    desk: WindowDesk, window: WindowHandlers, eyes: Eyes
+) -> None:
+    """After a panic, say: what the page says to do, has to help."""
+    show(window)
+    painted(eyes)
+    pid = pid_of(window)
+    tickets = desk.server._tickets
+    assert len(tickets._sessions) == 1
+    tickets.void_all()
+
+    def asked_again() -> bool:
+        show(window)
+        return len(desk.invited) > 1
+
+    within(15, asked_again, "a new link")
+    within(10, lambda: len(tickets._sessions) == 1, "its access")
+    assert pid_of(window) == pid
+
+
 DOWNLOAD = """<!doctype html><title>x</title><body>saving<script>
 const link = document.createElement("a");
 link.href = URL.createObjectURL(new Blob(["hello"], { type: "application/octet-stream" }));
@@ -243,7 +263,7 @@ def test_a_page_that_dies_comes_back_but_not_for_ever(
     painted(eyes)
     assert pid_of(window) == pid
     for _ in range(3):
-        window._renew()
+        window._renew(True)
     within(5, lambda: window.pid is None, "its end")
 
 
