@@ -40,7 +40,7 @@ def within(module: str, rooms: set[str]) -> bool:
     return any(module == room or module.startswith(room + ".") for room in rooms)
 
 
-def layer(module: str) -> int:
+def layer(module: str) -> float:
     if module == "__init__":
         return 0
     for name in (module, module.split(".")[0]):
