@@ -217,7 +217,11 @@ class BusNotifier:
             self._asked = 0
             if not self._said:
                 self._said = True
-                logger.warning("This desktop shows no notifications now (%s).", error)
+                logger.warning(
+                    "This desktop shows no notifications now (%s). Start its notification "
+                    "service, or install one, such as dunst; it is used as soon as it is there.",
+                    error,
+                )
         if serial is not None and serial in self._orphans:
             self._orphans.remove(serial)
             self._end_if_done()
