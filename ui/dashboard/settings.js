@@ -5,6 +5,7 @@ import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { get, send } from "/api.js";
 import { useFetched } from "/fetched.js";
 import { Failure, toast, useAction } from "/parts.js";
+import { Folders } from "/folders.js";
 import { AtLogin, Backup, Browser, End, Keys, Password } from "/settings-more.js";
 import { final, meant, nameOf, sectionName, sections, shown, standing, wrong } from "/schema.js";
 
@@ -42,6 +43,7 @@ export function SettingsPage({ live, search }) {
       <p class="dim">Saved as you change them. What a service needs a restart for, restarts that service only.</p></header>
     <${Failure} error=${error || noConfig || noPlan} />
     <${Password} at=${search.includes("at=password")} />
+    ${((plan && config) || noPlan || noConfig) && html`<${Folders} live=${live} />`}
     ${plan && config && plan.map((section) => (section.many
       ? html`<${Many} key=${section.key} section=${section} items=${config.settings[section.key]} save=${save} />`
       : html`<${Section} key=${section.key} section=${section} values=${config.settings[section.key]} save=${save} />`))}
