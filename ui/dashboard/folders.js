@@ -65,7 +65,7 @@ export function Folders({ live, level = "h2" }) {
       nothing: what runs goes on in its own folder.</p><${Failure} error=${unread} />
     ${setup && html`<ul class="list">${known(setup.directory, sessions).slice(0, FEW).map((one) => html`<li key=${one}>
       <span class="grow mono">${inert(one)}</span>${one === setup.directory ? html`<span class="pill">Default</span>`
-        : html`<${Act} act=${() => choose(one)} doing="Choosing…" name="Make ${inert(one)} the default">Make default<//>`}</li>`)}</ul>`}
+        : html`<${Act} act=${() => choose(one)} doing="Choosing…" name="Make default: ${inert(one)}">Make default<//>`}</li>`)}</ul>`}
     <form class="setting" onSubmit=${submit}><div><label for="other-project">Another one</label>
         <div class="dim small" id="other-about">Its whole path on this computer.</div></div>
       <div class="control"><input id="other-project" class="grow mono" spellcheck=${false} autocomplete="off" value=${path}

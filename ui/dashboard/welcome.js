@@ -150,7 +150,7 @@ function Choose({ setup, read, pass, next, again }) {
 // -- phone ------------------------------------------------------------------------------------
 
 /** The newest device that came by the public door; the password ended all that were there before. */
-const arrived = (access) => access?.devices.filter((one) => one.door === "public")
+const arrived = (access) => access?.devices.filter((one) => one.door !== "local")
   .sort((a, b) => b.signed_in_at - a.signed_in_at)[0];
 
 function Phone({ live, setup, read, pass }) {
