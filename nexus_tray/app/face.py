@@ -7,7 +7,6 @@ desktop is imported here and only when there is one. Main thread.
 import logging
 import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from nexus_tray.app.at_login import install_entry
 from nexus_tray.core.backend import Backend
 from nexus_tray.desktop.session import has_desktop
 from nexus_tray.model import Problem, Reason
-from nexus_tray.system import clipboard
+from nexus_tray.system import browser, clipboard
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,11 @@ def show(
     from nexus_tray.desktop.tray import Hands, Tray
 
     icons = icons_folder()
-    hands = Hands(webbrowser.open, clipboard.find(environment), _say)
+    hands = Hands(
+        lambda address: browser.open_address(address, environment),
+        clipboard.find(environment),
+        _say,
+    )
     try:
         install_entry(environment, directory, icons / "nexus-tray.svg")
     except OSError as error:

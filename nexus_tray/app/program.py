@@ -17,7 +17,6 @@ import socket
 import sys
 import threading
 import time
-import webbrowser
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -52,7 +51,7 @@ from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.history import History
 from nexus_tray.store.logs import LogStore
 from nexus_tray.store.secrets import SecretStore
-from nexus_tray.system import guard, instance, leftovers, runtime
+from nexus_tray.system import browser, guard, instance, leftovers, runtime
 from nexus_tray.system.autostart import AtLogin
 from nexus_tray.system.open_pages import OpenPages
 
@@ -270,7 +269,7 @@ class Program:
             data=paths.data,
             desktop=desktop,
             invite=lambda page: self._api.invite(page),
-            browse=lambda address: webbrowser.open(address),
+            browse=lambda address: browser.open_address(address, os.environ),
         )
         return WindowHandlers(lambda: self.backend.config().settings.dashboard.open_in, around)
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 if sys.platform == "linux":
     from nexus_tray.system import process_table as table
@@ -23,6 +23,12 @@ from nexus_tray.system.process_table import Row
 
 MARK = "NEXUS_TRAY_RUN"
 """The environment variable that carries the mark."""
+
+SPARED = "NEXUS_TRAY_SPARED"
+"""Stands in the environment of what the person opened through us, such as their browser.
+
+Not a way out that was not there before: whoever runs as this user can leave the guard by
+other means (SECURITY.md: whoever reaches OpenCode owns the machine)."""
 
 if sys.platform == "win32":
     KILL = signal.SIGTERM  # there, TERM cannot be ignored either
@@ -40,6 +46,12 @@ def new_mark(above: str | None) -> str:
     """A fresh mark for a child of the process whose own mark is `above`."""
     fresh = os.urandom(8).hex()
     return f"{above}.{fresh}" if above else fresh
+
+
+def spared(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for what shall outlive us: without our mark, with the one that spares."""
+    kept = {name: text for name, text in environment.items() if name != MARK}
+    return {**kept, SPARED: "1"}
 
 
 def running(target: Identity) -> bool:
@@ -68,9 +80,16 @@ def members(root: Identity, mark: str, known: Collection[Identity] = ()) -> set[
 
 
 def children(pid: int) -> set[Identity]:
-    """Every process below `pid` that runs now, by parents alone, without itself."""
+    """Every process below `pid` that runs now, by parents alone, without itself.
+
+    Without what is spared, and what that started: a browser's own children may have an
+    environment that nobody can read.
+    """
     rows = table.read()
     found = _with_children(rows, {pid}) - {pid}
+    sign = f"\0{SPARED}=1\0".encode()
+    free = {each for each in found if sign in b"\0" + table.environment(each)}
+    found -= _with_children(rows, free)
     return {(each, rows[each][2]) for each in found if rows[each][3]}
 
 
