@@ -38,6 +38,7 @@ BODIES: dict[str, dict[str, object]] = {
     "Switch": {"enabled": True},
     "Secret": {"secret": "sk-1"},
     "Passphrase": {"passphrase": "open sesame"},
+    "PauseUntil": {"until_at": None},
     "dict": {"opencode": {"program": "/tmp/evil"}},
 }
 
@@ -54,7 +55,9 @@ def server(house: House[Any]) -> Iterator[ApiServer]:
 
 
 def path_of(route: Route) -> str:
-    return PREFIX + route.path.replace("{name}", "quick").replace("{id}", "per_1")
+    return PREFIX + route.path.replace("{name}", "quick").replace("{id}", "per_1").replace(
+        "{step}", "tools"
+    )
 
 
 def body_of(route: Route) -> dict[str, object] | None:
