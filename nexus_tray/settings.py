@@ -28,8 +28,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class OpenCodeSettings(Section, frozen=True):
     """OpenCode itself.
 
-    `enabled`: keep it running. `directory`: the folder it starts in (empty: where the
-    program was started). `program`: path of the executable (empty: found on PATH or
+    `enabled`: keep it running. `directory`: the default folder: where it opens now, and
+    what it starts in from its next start on (empty: where the program was started). `program`: path of the executable (empty: found on PATH or
     among our own). `environment`: names of further environment variables it may see.
     """
 
