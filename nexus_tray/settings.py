@@ -29,7 +29,8 @@ class OpenCodeSettings(Section, frozen=True):
     """OpenCode itself.
 
     `enabled`: keep it running. `directory`: the default folder: where it opens now, and
-    what it starts in from its next start on (empty: where the program was started). `program`: path of the executable (empty: found on PATH or
+    what it starts in from its next start on (empty: where the program was
+    started). `program`: path of the executable (empty: found on PATH or
     among our own). `environment`: names of further environment variables it may see.
     """
 
