@@ -3,6 +3,7 @@
 Owns the translation of rows into the report. Any thread.
 """
 
+from nexus_tray.gateway.http import DoorKind
 from nexus_tray.reports import Access, AuditEntry, Device
 from nexus_tray.store.accounts import Accounts, SessionRow
 from nexus_tray.store.audit import Audit, AuditRow
@@ -25,7 +26,7 @@ def _device(row: SessionRow) -> Device:
         id=row.id,
         name=row.name,
         address=row.address,
-        door=row.door,
+        door="local" if row.door == DoorKind.LOCAL else "public",
         host=row.host,
         signed_in_at=row.created_at,
         seen_at=row.seen_at,

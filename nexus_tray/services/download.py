@@ -87,9 +87,7 @@ def install_cloudflared(
     return target
 
 
-def _fetch(
-    url: str, target: Path, context: ssl.SSLContext | None, progress: Progress
-) -> None:
+def _fetch(url: str, target: Path, context: ssl.SSLContext | None, progress: Progress) -> None:
     if not url.startswith("https://"):
         raise Problem(_failed("its address is not HTTPS"))
     handlers: list[urllib.request.BaseHandler] = [_OnlyHttps()]

@@ -104,7 +104,7 @@ def test_keys_alone_lead_everywhere(desk: Desk) -> None:
 
 def test_shortcuts_can_be_turned_off(desk: Desk) -> None:
     page = desk.open("/settings")
-    page.get_by_label("Keyboard shortcuts").last.uncheck()
+    page.get_by_role("checkbox", name="Keyboard shortcuts").uncheck()
     page.locator("h1").click()
     page.keyboard.press("l")
     expect(page.locator("h1")).to_have_text("Settings")

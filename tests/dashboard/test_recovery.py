@@ -227,7 +227,8 @@ def test_when_all_access_is_ended_the_page_says_how_to_come_back_and_asks_no_mor
     tickets = desk.server._tickets
     tickets.void_all()
     expect(page.get_by_text(ENDED)).to_be_visible()
-    expect(page.locator("main > .note").first).to_contain_text("from the tray, or with nexus-tray dashboard")
+    way = "from the tray, or with nexus-tray dashboard"
+    expect(page.locator("main > .note").first).to_contain_text(way)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(3500)  # longer than any wait between two tries

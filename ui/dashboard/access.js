@@ -37,7 +37,7 @@ export function Access({ live }) {
     ${!access && !error && html`<p class="dim">Reading…</p>`}
     ${access && html`<${Devices} devices=${access.devices} read=${read} />
       <${Password} known=${access.password} done=${read} />`}
-    <${EndAll} live=${live} />
+    ${(access || error) && html`<${EndAll} live=${live} />`}
     ${access && html`<${Trail} trail=${access.trail} />`}</div>`;
 }
 

@@ -7,7 +7,7 @@ import { enter } from "/api.js";
 // because something imports it. Before the first paint they would only be in its way.
 const NEEDED = [
   "/vendor/preact-htm.js", "/live.js", "/parts.js", "/words.js", "/vendor/uqr.js",
-  "/overview.js", "/questions.js", "/services.js", "/main.js",
+  "/overview.js", "/pause.js", "/questions.js", "/services.js", "/main.js",
 ];
 
 const LONGEST_MS = 300; // a tab in the background is painted late or never

@@ -38,8 +38,10 @@ function useTrouble(path) {
   return trouble;
 }
 
-export function Folders({ live, level = "h2" }) {
-  const [setup, unread, read] = useFetched((signal) => get("/setup", signal), [live.boot]);
+/** What a page with the folders reads first, so that nothing moves when it comes. */
+export const useFolders = (live) => useFetched((signal) => get("/setup", signal), [live.boot]);
+
+export function Folders({ live, found: [setup, unread, read], level = "h2" }) {
   const [path, setPath] = useState("");
   const trouble = useTrouble(path);
   const sessions = live.snapshot.activity?.sessions || [];

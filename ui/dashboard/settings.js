@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { get, send } from "/api.js";
 import { useFetched } from "/fetched.js";
 import { Failure, toast, useAction } from "/parts.js";
-import { Folders } from "/folders.js";
+import { Folders, useFolders } from "/folders.js";
 import { AtLogin, Backup, Browser, End, Keys, Password } from "/settings-more.js";
 import { final, meant, nameOf, sectionName, sections, shown, standing, wrong } from "/schema.js";
 
@@ -15,6 +15,8 @@ export function SettingsPage({ live, search }) {
   const [plan, noPlan] = useFetched(async (signal) =>
     sections((await get("/openapi.json", signal)).components.schemas), [live.boot]);
   const [config, noConfig, read, setConfig] = useFetched((signal) => get("/config", signal), [wishes, live.boot]);
+  const folders = useFolders(live);
+  const ready = (plan && config && (folders[0] || folders[1])) || noPlan || noConfig;
   useEffect(() => {
     addEventListener("focus", read);
     return () => removeEventListener("focus", read);
@@ -43,11 +45,11 @@ export function SettingsPage({ live, search }) {
       <p class="dim">Saved as you change them. What a service needs a restart for, restarts that service only.</p></header>
     <${Failure} error=${error || noConfig || noPlan} />
     <${Password} at=${search.includes("at=password")} />
-    ${((plan && config) || noPlan || noConfig) && html`<${Folders} live=${live} />`}
-    ${plan && config && plan.map((section) => (section.many
+    ${ready && html`<${Folders} live=${live} found=${folders} />`}
+    ${ready && plan && config && plan.map((section) => (section.many
       ? html`<${Many} key=${section.key} section=${section} items=${config.settings[section.key]} save=${save} />`
       : html`<${Section} key=${section.key} section=${section} values=${config.settings[section.key]} save=${save} />`))}
-    ${((plan && config) || noPlan || noConfig) && html`<${Keys} /><${AtLogin} /><${Browser} />
+    ${ready && html`<${Keys} /><${AtLogin} /><${Browser} />
       <${Backup} config=${config} save=${save} /><${End} />`}</div>`;
 }
 

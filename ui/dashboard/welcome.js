@@ -4,7 +4,7 @@
 import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { get, send } from "/api.js";
 import { useFetched } from "/fetched.js";
-import { Folders } from "/folders.js";
+import { Folders, useFolders } from "/folders.js";
 import { propose } from "/passphrase.js";
 import { Act, Copy, Failure, Qr, State, Why, openOpenCode, say, useAction } from "/parts.js";
 import { AtLogin, strength } from "/settings-more.js";
@@ -57,7 +57,7 @@ export function Welcome({ live }) {
         ${step !== "done" && html`<p class="dim small">Step ${at + 1} of ${steps.length - 1}</p>`}</div>
       <${Body} live=${live} setup=${setup} read=${read} pass=${() => pass(step)} next=${() => choose(null)}
         again=${chosen !== null} /></section>
-    ${step === "done" && html`<${Folders} live=${live} /><${AtLogin} />`}</div>`;
+    ${step === "done" && html`<${Projects} live=${live} />`}</div>`;
 }
 
 const TITLES = {
@@ -149,6 +149,11 @@ function Choose({ setup, read, pass, next, again }) {
 
 // -- phone ------------------------------------------------------------------------------------
 
+function Projects({ live }) {
+  const found = useFolders(live);
+  return (found[0] || found[1]) && html`<${Folders} live=${live} found=${found} /><${AtLogin} />`;
+}
+
 /** The newest device that came by the public door; the password ended all that were there before. */
 const arrived = (access) => access?.devices.filter((one) => one.door !== "local")
   .sort((a, b) => b.signed_in_at - a.signed_in_at)[0];
@@ -185,6 +190,7 @@ const In = ({ device }) => html`<p role="status"><${State} kind="up" word="${ine
 function Done({ live, setup }) {
   const [access, error] = useFetched((signal) => get("/access", signal), [live.boot]);
   const device = arrived(access);
+  if (!access && !error) return html`<p class="dim">Reading…</p>`; // nothing moves when it comes
   return html`${device && html`<${In} device=${device} />`}
     ${device ? html`<p>On your phone, press “New session” and write your first message.</p>`
       : setup.password ? html`<p>Scan the code on the Overview whenever you want to sign in on your phone.</p>`

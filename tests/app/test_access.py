@@ -1,0 +1,38 @@
+"""The report of who can come in, over sign-in's real tables."""
+
+import time
+
+import pytest
+
+from nexus_tray.app import access
+from nexus_tray.gateway.http import DoorKind
+from nexus_tray.paths import Paths
+from nexus_tray.store.accounts import Accounts, SessionRow
+from nexus_tray.store.audit import Audit
+from nexus_tray.store.database import open_database
+from nexus_tray.store.files import ensure_private_dir
+
+
+@pytest.mark.parametrize(("door", "said"), [(DoorKind.TUNNEL, "public"), (DoorKind.LOCAL, "local")])
+def test_a_device_is_named_with_its_door(paths: Paths, door: DoorKind, said: str) -> None:
+    ensure_private_dir(paths.data)
+    database = open_database(paths.database, time.time())
+    try:
+        audit = Audit(database, time.time)
+        accounts = Accounts(database, audit, lambda password: f"hash of {password}", time.time)
+        assert access.read(accounts, audit).devices == ()
+        accounts.add_session(
+            SessionRow(
+                id="s1", door=door, host="h", name="Safari on iPhone", address="203.0.113.7",
+                created_at=1.0, seen_at=2.0, expires_at=3.0,
+            ),
+            "token", password_id=None, old=None,
+        )  # fmt: skip
+        report = access.read(accounts, audit)
+    finally:
+        database.close()
+    [device] = report.devices
+    assert (device.id, device.name, device.door) == ("s1", "Safari on iPhone", said)
+    assert (device.signed_in_at, device.seen_at, device.expires_at) == (1.0, 2.0, 3.0)
+    assert report.trail[0].event == "ticket-used"
+    assert not report.password
