@@ -9,7 +9,6 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import PASSWORD, Phone
 from tests.e2e.program import Program
-from tests.e2e.test_main_job import fetch
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -35,9 +34,9 @@ def test_from_the_first_start_to_the_first_message(program: Program, phone: Phon
     sign_in(phone.page, address)
     expect(desk.locator("#step")).to_have_text("You are ready", timeout=15_000)
     expect(desk.get_by_text(re.compile(" is in$")).first).to_be_visible()
-    fetch(phone.page, "POST", "/session", {"title": "A first talk"})
-    phone.page.reload()
-    phone.page.get_by_role("link", name="A first talk").click()
+    phone.page.get_by_role("link", name="New session").click()
+    # OpenCode's page takes no message before it knows its model
+    expect(phone.page.get_by_text("Lab One").first).to_be_visible(timeout=30_000)
     phone.page.get_by_role("textbox").click(timeout=30_000)
     phone.page.keyboard.type("hello")
     phone.page.keyboard.press("Enter")
