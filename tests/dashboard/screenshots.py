@@ -1,12 +1,14 @@
 """Pictures of every page of the dashboard: each width, each theme, well and broken.
 
-    .venv/bin/python -m tests.dashboard.screenshots docs/screenshots
+    .venv/bin/python -m tests.dashboard.screenshots FOLDER    # every width, and large text
 
-The pages are the real ones over the real local API; what they show is made up
-(tests/dashboard/house.py), so that two runs show the same.
+A part of `python -m tests.screenshots`. The list of pages is main.js's own. They are the real
+ones over the real local API; what they show is made up (tests/dashboard/house.py), so that
+two runs show the same.
 """
 
 import dataclasses
+import re
 import shutil
 import sys
 import tempfile
@@ -14,26 +16,33 @@ import time
 from pathlib import Path
 
 import msgspec
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from nexus_tray.model import Activity, Level, LogQuery
 from nexus_tray.paths import find
 from tests.api.doubles import House, StoredLogs, stored_house, until
 from tests.dashboard import house as made
-from tests.dashboard.conftest import LAUNCH, start
+from tests.dashboard.conftest import LAUNCH, UI, start
+from tests.screenshots.picture import pack
 
-WIDTHS = (360, 720, 1600)
 THEMES = ("light", "dark")
-PLACES = {
-    "overview": "/",
-    "overview-broken": "/",
-    "overview-asks": "/",
-    "tunnels": "/tunnels",
-    "logs": "/logs",
-    "access": "/access",
-    "settings": "/settings",
-    "doctor": "/doctor",
-}
+FEW = (360, 1600)
+"""Pixels of width of the pictures that are kept."""
+EVERY = (360, 720, 1600)
+TALLEST = 2600
+"""Pixels; what lies below on a page of many rows says nothing new."""
+LARGE_TEXT = 1600
+"""The width that is also taken with text at 200 %."""
+
+
+def places() -> dict[str, str]:
+    """What is pictured: every page, and the first one in its other conditions."""
+    main = (UI / "main.js").read_text(encoding="utf-8")
+    pages = re.findall(r'path: "(/[^"]*)", name: "([^"]+)"', main)
+    others = {"overview-broken": "/", "overview-asks": "/"}
+    return {name.lower(): path for path, name in pages} | others
+
+
 LINES = (
     ("opencode", Level.INFO, "service=server POST /session/ses_1/prompt_async 204"),
     ("gateway", Level.DEBUG, "GET /global/event 200 3.1 ms"),
@@ -77,44 +86,60 @@ def arrange(house: House[StoredLogs], place: str) -> None:
         made.well(house, now)
 
 
-def shoot(browser: Browser, house: House[StoredLogs], folder: Path) -> None:
-    """All pictures of one house."""
-    server = start(house.backend)
-    try:
-        for theme in THEMES:
-            for width in WIDTHS:
-                context = browser.new_context(
-                    viewport={"width": width, "height": 900}, locale="en-GB",
-                    color_scheme="dark" if theme == "dark" else "light",
-                )  # fmt: skip
-                page = context.new_page()
-                page.goto(server.invite())
-                for place, path in PLACES.items():
-                    arrange(house, place)
-                    page.goto(f"{server.url}/#{path}")
-                    page.wait_for_selector("main h1")
-                    if path == "/":  # the chart asks only when it is seen
-                        page.locator(".traffic").scroll_into_view_if_needed()
-                        page.wait_for_selector(".plot")
-                        page.evaluate("scrollTo(0, 0)")
-                    page.wait_for_timeout(400)  # what comes by the stream has been drawn by then
-                    name = f"dashboard-{place}-{width}-{theme}.png"
-                    page.screenshot(path=str(folder / name), full_page=True)
-                context.close()
-    finally:
-        server.stop()
+def shoot(browser: Browser, folder: Path, *, every: bool = False) -> None:
+    """All pictures; with `every` the middle width and large text too."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        stored_house(find({"NEXUS_TRAY_HOME": f"{home}/home"})) as house,
+    ):
+        furnish(house)
+        server = start(house.backend)
+        try:
+            for theme in THEMES:
+                for width in EVERY if every else FEW:
+                    context = browser.new_context(
+                        viewport={"width": width, "height": 900}, locale="en-GB",
+                        color_scheme="dark" if theme == "dark" else "light",
+                    )  # fmt: skip
+                    page = context.new_page()
+                    page.goto(server.invite())
+                    for place, path in places().items():
+                        arrange(house, place)
+                        page.goto(f"{server.url}/#{path}")
+                        look(page, folder / f"dashboard-{place}-{width}-{theme}.png")
+                        if every and width == LARGE_TEXT:
+                            large(page, folder / f"dashboard-{place}-large-{theme}.png")
+                    context.close()
+        finally:
+            server.stop()
 
 
-def main(folder: Path) -> None:
+def look(page: Page, to: Path) -> None:
+    """The whole page, once it is drawn."""
+    page.wait_for_selector("main h1")
+    if page.locator(".traffic").count():  # the chart asks only when it is seen
+        page.locator(".traffic").scroll_into_view_if_needed()
+        page.wait_for_selector(".plot")
+        page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(400)  # what comes by the stream has been drawn by then
+    pack(page.screenshot(full_page=True), to, tallest=TALLEST)
+
+
+def large(page: Page, to: Path) -> None:
+    """The same with text at 200 %."""
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    look(page, to)
+    page.evaluate("document.documentElement.style.fontSize = ''")
+
+
+def main(folder: Path, *, every: bool = False) -> None:
     """Write every picture into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=LAUNCH)
-        with stored_house(find({"NEXUS_TRAY_HOME": f"{home}/home"})) as house:
-            furnish(house)
-            shoot(browser, house, folder)
+        shoot(browser, folder, every=every)
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), every=True)
