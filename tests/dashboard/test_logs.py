@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Download, Page, Route, expect
 
 from nexus_tray.model import Level, LogQuery
 from nexus_tray.paths import Paths
@@ -304,3 +304,46 @@ def local(page: Page, at: float) -> str:
         at,
     )
     return found
+
+
+@pytest.fixture
+def some(paths: Paths) -> int:
+    """A log of 50,000 lines, written before the house opens it."""
+    ensure_private_dir(paths.data)
+    file = LogFile(paths.log_database, 10_000_000_000)
+    file.insert([(n + 1, (AT + n) * 1000, "quick", 1, f"line {n} of") for n in range(50_000)])
+    file.close()
+    return 50_000
+
+
+def test_scrolling_keeps_the_page_at_hand_and_an_export_can_be_stopped(
+    some: int, desk: Desk
+) -> None:
+    """No task of 100 ms (50 on a quiet machine: none) by wheel or bar; Cancel saves nothing."""
+    page = desk.open("/logs")
+    expect(page.get_by_text(f"{some:,} lines")).to_be_visible()
+    page.evaluate("""() => {
+        window.tasks = [];
+        new PerformanceObserver(list => list.getEntries().forEach(e => tasks.push(e.duration)))
+            .observe({type: 'longtask'});
+    }""")
+    log = page.locator(".log")
+    log.hover()
+    for _ in range(60):
+        page.mouse.wheel(0, -240)
+    for share in range(0, 100, 7):
+        log.evaluate("(e, s) => { e.scrollTop = e.scrollHeight * s / 100; }", share)
+    assert [task for task in page.evaluate("tasks") if task > 100] == []
+    saved: list[Download] = []
+    page.on("download", lambda download: saved.append(download))
+    held: list[Route] = []
+    page.route("**/logs/export*", held.append)  # or it might be over before the click
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Export")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert saved == []
+    page.unroute_all()
+    page.get_by_role("searchbox").fill("line 4999")
+    expect(page.get_by_text("11 lines match")).to_be_visible()
+    assert len(exported(page, "text").splitlines()) == 11
