@@ -337,7 +337,9 @@ def test_scrolling_keeps_the_page_at_hand_and_an_export_can_be_stopped(
     saved: list[Download] = []
     page.on("download", lambda download: saved.append(download))
     held: list[Route] = []
-    page.route("**/logs/export*", held.append)  # or it might be over before the click
+    page.route(
+        "**/logs/export*", lambda route: held.append(route)
+    )  # or it might be over before the click
     page.get_by_role("button", name="Export").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name="Export")).to_be_visible()
