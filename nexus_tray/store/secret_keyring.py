@@ -83,6 +83,8 @@ class Keyring:
         self._ask(remove)
 
     def _index(self, backend: Any) -> list[str]:
+        if _would_make_one(backend):
+            return []
         content = backend.get_password(self._service, _INDEX)
         names = msgspec.json.decode(content, type=list[str]) if content else []
         return [name for name in names if NAME.fullmatch(name)]
@@ -132,6 +134,25 @@ def _find_backend() -> Any:
         if backend.viable:
             return backend()
     raise Problem(NO_KEYRING)
+
+
+def _would_make_one(backend: Any) -> bool:
+    """Whether there is no keyring yet, so that a mere look would have one made.
+
+    The Secret Service then asks its user to choose a password for it: at the first start, out
+    of the blue. It shall come when there is something to keep.
+    """
+    if type(backend).__module__ != "keyring.backends.SecretService":
+        return False
+    secretstorage = importlib.import_module("secretstorage")
+    connection = secretstorage.dbus_init()
+    try:
+        secretstorage.Collection(connection)
+    except secretstorage.ItemNotFoundException:
+        return True
+    finally:
+        connection.close()
+    return False
 
 
 def _fault(kind: str) -> Reason:

@@ -179,6 +179,18 @@ def test_a_value_that_cannot_be_is_refused_unrepeated(store: SecretStore, secret
     assert code(store.set, "A_KEY", secret) == "secret-invalid"
 
 
+def test_reading_makes_no_new_keyring(
+    paths: Paths, tmp_path: Path, address: str, its_own_sockets: None
+) -> None:
+    """Where there is none yet, asking for it would have the desktop ask for a new password."""
+    store = SecretStore(paths, time_limit=5.0)
+    with session_bus.gnome_keyring(address, tmp_path / "home", None):
+        assert store.all() == {}
+        assert store.names() == ()
+        assert store.state().place is SecretPlace.KEYRING
+        store.delete("OPENAI_API_KEY")
+
+
 class TestRealKeyring:
     def test_secrets_are_in_it_and_no_file_is_made(
         self, store: SecretStore, paths: Paths, address: str, tmp_path: Path
