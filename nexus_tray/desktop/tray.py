@@ -116,6 +116,8 @@ class Tray:
         """Say, once, that nobody shows the icon; not while the desktop may be starting."""
         if self._panel_until is None or self.icon.seen is not False:
             return
+        if self._ended.is_set():  # it is gone because we end
+            return
         if time.monotonic() >= self._panel_until:
             self._panel_until = None
             self._hands.say(NO_PANEL)

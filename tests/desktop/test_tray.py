@@ -36,7 +36,7 @@ from nexus_tray.model import (
     ServiceKind,
     ServiceState,
 )
-from tests.api.doubles import AT, REFUSED, House, house, reports, service
+from tests.api.doubles import AT, REFUSED, House, house, reports, service, until
 from tests.desktop.tray_host import Host, Item, private_bus
 
 ICONS = Path(__file__).parent.parent.parent / "icons"
@@ -316,3 +316,15 @@ def test_the_tray_cannot_begin_without_a_bus() -> None:
             lambda on_click: SniIcon("unix:path=/nonexistent", {}, ICONS, on_click),
             Hands(lambda _: True, None, lambda _: None),
         )
+
+
+def test_an_icon_that_ends_misses_no_panel(host: Host, desk: Desk, item: Item) -> None:
+    """Quitting said that no panel shows the icon: it was its own end that the icon saw."""
+    until(lambda: time.monotonic() >= (desk.tray._panel_until or 0.0))
+    follower = next(t for t in threading.enumerate() if t.name == "tray")
+    desk.tray.stop()
+    desk.thread.join(10)
+    desk.house.say(headline="The last that happens")
+    follower.join(10)
+    assert not follower.is_alive()
+    assert desk.said == []
