@@ -41,7 +41,8 @@ function Later({ load, ...given }) {
     read();
     return () => clearTimeout(timer);
   }, []);
-  return Part ? html`<${Part} ...${given} />` : html`<${Failure} error=${error} />`;
+  return Part ? html`<${Part} ...${given} />`
+    : error && html`<p class="dim">A part of this page could not be read. It is asked for again.</p>`;
 }
 
 /** The headline, why, and what to do. */
