@@ -67,6 +67,7 @@ class Ward:
             process_tree.MARK: self._mark,
             guard.PIPE: str(theirs),
         }
+        environment.pop(process_tree.SPARED, None)  # started below a browser that we had opened
         if self._listener is not None:
             environment[guard.LISTENER] = f"{self._listener.fileno()}:{self._life}"
         try:

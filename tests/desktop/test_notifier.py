@@ -277,7 +277,9 @@ def test_the_end_leaves_nothing_behind(bus: str, desk: Callable[..., Desk]) -> N
     assert threading.active_count() == threads
 
 
-@pytest.mark.skipif(not shutil.which("dunst") or not shutil.which("Xvfb"), reason="no dunst")
+@pytest.mark.skipif(
+    not shutil.which("dunst") or not shutil.which("Xvfb"), reason="needs dunst and Xvfb"
+)
 def test_the_real_dunst_shows_answers_and_closes(bus: str, holder: Holder) -> None:
     with subprocess.Popen(
         ["Xvfb", "-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"],

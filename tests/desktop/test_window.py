@@ -30,7 +30,8 @@ from tests.desktop.window_desk import (
 )
 
 pytestmark = pytest.mark.skipif(
-    not has_web_view(), reason="needs Xvfb, python3-gi and gir1.2-webkit2-4.1"
+    not has_web_view(),
+    reason="needs Xvfb, python3-gi and gir1.2-webkit2-4.1, and the system's Python version",
 )
 PAINTED = 40
 """Colours that a page with text has at least; an empty window has one."""

@@ -16,7 +16,8 @@ from tests.desktop.window_desk import Eyes, has_web_view, screen
 from tests.e2e.program import Program, gone, wait_until
 
 pytestmark = pytest.mark.skipif(
-    not has_web_view(), reason="needs Xvfb, python3-gi and gir1.2-webkit2-4.1"
+    not has_web_view(),
+    reason="needs Xvfb, python3-gi and gir1.2-webkit2-4.1, and the system's Python version",
 )
 
 

@@ -72,6 +72,23 @@ def test_the_browser_outlives_the_program_and_nothing_else_does(tmp_path: Path, 
             psutil.Process(pid).kill()
 
 
+def test_what_starts_below_a_browser_of_ours_is_guarded_all_the_same(tmp_path: Path) -> None:
+    """A terminal in it may start us again; the mark that spares must not spare all that runs."""
+    pid = tmp_path / "pid"
+    program = (
+        "import os, subprocess, sys\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "open(sys.argv[1], 'w').write(str(child.pid))\n"
+        "os._exit(78)"
+    )
+    environment = {**process_tree.spared(os.environ), "PYTHONPATH": str(ROOT)}
+    made = subprocess.Popen(
+        [sys.executable, "-c", RUN, sys.executable, "-c", program, str(pid)], env=environment
+    )
+    assert made.wait(20) == 78
+    assert not psutil.pid_exists(pid_in(pid))
+
+
 def test_no_browser_is_said(tmp_path: Path) -> None:
     environment = {"PATH": str(tmp_path), "BROWSER": str(tmp_path / "none") + " %s"}
     assert browser.open_address(ADDRESS, environment) is False
