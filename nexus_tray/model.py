@@ -90,11 +90,36 @@ class Problem(Exception):
         self.reason = reason
 
 
+class Metrics(Value, frozen=True):
+    """What passed through one service: totals since it started, rates over the last seconds.
+
+    `refused` are answers of 400 to 499, `failed` of 500 and above, `unreachable` those of
+    them that were given because nobody answered behind. Latencies: from the request's head to
+    the first byte of the answer, over the last minute (None: no request).
+    """
+
+    requests: int = 0
+    refused: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    concurrent: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    requests_per_second: float = 0.0
+    bytes_in_per_second: float = 0.0
+    bytes_out_per_second: float = 0.0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+
 class Facts(Value, frozen=True):
     """What was measured of one service. Every field is None until it is known.
 
     `address` is where a person reaches it (a tunnel: `https://name`; the gateway: its
     local door). `transport` is `quic` or `http2`; `locations` are Cloudflare's places.
+    `hostnames`: what a remotely managed tunnel sends here. `proved_at`: when a request of our
+    own last came back through the public address; `round_trip_ms`: how long that took.
     """
 
     pid: int | None = None
@@ -106,6 +131,10 @@ class Facts(Value, frozen=True):
     locations: tuple[str, ...] | None = None
     latency_ms: float | None = None
     memory_bytes: int | None = None
+    hostnames: tuple[str, ...] | None = None
+    proved_at: float | None = None
+    round_trip_ms: float | None = None
+    metrics: Metrics | None = None
 
 
 class Service(Value, frozen=True):
@@ -192,12 +221,63 @@ class Activity(Value, frozen=True):
     questions: tuple[Question, ...] = ()
 
 
+class JobState(StrEnum):
+    """How a job stands. WAITING: a person has to do or say something."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepState(StrEnum):
+    """How one step of a job stands."""
+
+    TODO = "todo"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class JobStep(Value, frozen=True):
+    """One step: what is done, and what came of it."""
+
+    title: str
+    state: StepState = StepState.TODO
+    text: str = ""
+
+
+class Job(Value, frozen=True):
+    """Something that takes long: signing in at Cloudflare, making or deleting a tunnel.
+
+    `kind`: `login`, `create`, `routes` or `delete`; `subject`: the tunnel's name, or empty.
+    `link`: a page to open for it, until `expires_at`. `question`: what has to be answered
+    with yes or no before it goes on. `by_hand`: what has to be done by hand, in order; the
+    job notices when it is done. A FAILED job can be tried again and goes on where it failed.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    state: JobState
+    began_at: float
+    steps: tuple[JobStep, ...] = ()
+    link: str | None = None
+    expires_at: float | None = None
+    question: Reason | None = None
+    by_hand: tuple[str, ...] = ()
+    reason: Reason | None = None
+
+
 class Snapshot(Value, frozen=True):
     """The whole truth at one moment: frozen, small, and the JSON that goes out.
 
     `cursor` is the id of the journal entry that this snapshot reflects; `boot_id` changes
     when the program restarts, which makes older cursors meaningless. `paused`: remote access
-    is closed until `paused_until` (None: until somebody resumes it).
+    is closed until `paused_until` (None: until somebody resumes it). `jobs`: what takes long and
+    is under way, or ended and was not yet dismissed.
     """
 
     boot_id: str
@@ -213,6 +293,7 @@ class Snapshot(Value, frozen=True):
     activity: Activity | None = None
     paused: bool = False
     paused_until: float | None = None
+    jobs: tuple[Job, ...] = ()
 
     def service(self, name: str) -> Service | None:
         """The service of that name, or None."""

@@ -63,6 +63,25 @@ class Paths:
         return self.data / "setup.json"
 
     @property
+    def jobs_file(self) -> Path:
+        """What takes long and is not over, so that it can be gone on with (`app.jobs`)."""
+        return self.data / "jobs.json"
+
+    @property
+    def zones(self) -> Path:
+        """One origin certificate of Cloudflare's for each zone, `<zone id>.pem`. Secret."""
+        return self.data / "cloudflare" / "zones"
+
+    def credentials(self, tunnel_id: str) -> Path:
+        """The credentials of a tunnel that was made here. Secret."""
+        return self.data / "cloudflare" / "tunnels" / f"{tunnel_id}.json"
+
+    @property
+    def authority(self) -> Path:
+        """The folder of the authority for the local network's door. Its key is secret."""
+        return self.data / "authority"
+
+    @property
     def lock(self) -> Path:
         """Held while an instance runs; the lock, not a pid, is the truth."""
         return self.run / "lock"

@@ -11,6 +11,42 @@ import msgspec
 SCHEMA_VERSION = 1
 
 TunnelName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = rf"(?=.{{4,253}}\Z)({_LABEL}\.)+{_LABEL}"
+# RFC 1123, 2.1: two labels or more, lower case, 253 characters at most
+HostName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^{_NAME}\Z",
+        description="a host name in lower case, such as code.example.com",
+    ),
+]
+RouteHost = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^({_NAME})?\Z",
+        description="a host name such as code.example.com (at a quick tunnel: nothing)",
+    ),
+]
+LocalService = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?)?\Z",
+        description="an address without a path: http://localhost:5173, or nothing (OpenCode)",
+    ),
+]
+HexId = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^([0-9a-f]{32})?\Z", description="32 hexadecimal digits, or nothing"),
+]
+TunnelId = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?\Z",
+        description="a tunnel's UUID in lower case, or nothing",
+    ),
+]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 TimeOfDay = Annotated[
     str,
@@ -49,17 +85,61 @@ class GatewaySettings(Section, frozen=True):
     local_port: Port = 0
 
 
+class RouteSettings(Section, frozen=True):
+    """Where the gateway leads who asks for a host name, after sign-in.
+
+    `hostname`: the public name; empty only at a quick tunnel, whose name is not known before.
+    `service`: empty for OpenCode, else another service of this machine or its network.
+    The rest is for such a service. `host_header`: what it sees as Host (empty: its own
+    address). `verify_tls`: whether its certificate is checked; `ca_file`: the authorities
+    believed for that (empty: the system's). `connect_timeout`: seconds to connect;
+    `answer_timeout`: seconds until its answer begins (0: no limit).
+    """
+
+    hostname: RouteHost = ""
+    service: LocalService = ""
+    host_header: str = ""
+    verify_tls: bool = True
+    ca_file: str = ""
+    connect_timeout: Annotated[int, msgspec.Meta(ge=1, le=300)] = 5
+    answer_timeout: Seconds = 0
+
+
 class TunnelSettings(Section, frozen=True):
     """One tunnel.
 
-    `kind`: `quick` (no account, a new address each start). `enabled`: keep it running.
-    `transport`: `auto` starts with QUIC and falls back to HTTP/2.
+    `kind`: `quick` (no account, a new address each start), `named` (made here, on an account
+    of the person's) or `token` (made and configured at Cloudflare). `enabled`: keep it
+    running. `transport`: `auto` starts with QUIC and falls back to HTTP/2. `tunnel_id`,
+    `account_id`, `zone_id`: Cloudflare's ids, as far as known; the zone is the one whose
+    certificate made a named tunnel. `routes`: by host name, the first that fits counts; a
+    quick tunnel without one leads to OpenCode, every other tunnel then leads nowhere.
     """
 
     name: TunnelName
-    kind: Literal["quick"] = "quick"
+    kind: Literal["quick", "named", "token"] = "quick"
     enabled: bool = True
     transport: Literal["auto", "quic", "http2"] = "auto"
+    tunnel_id: TunnelId = ""
+    account_id: HexId = ""
+    zone_id: HexId = ""
+    routes: tuple[RouteSettings, ...] = ()
+
+
+class NetworkSettings(Section, frozen=True):
+    """The door for the local network, over TLS, with the same sign-in.
+
+    `address`: this machine's address that it listens on (empty: none, and it stays shut).
+    `port`: its port. `names`: further names by which it is visited, such as `desk.lan`.
+    `certificate`, `key`: PEM files of the person's own; empty: one of an authority made here.
+    """
+
+    enabled: bool = False
+    address: str = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8443
+    names: tuple[HostName, ...] = ()
+    certificate: str = ""
+    key: str = ""
 
 
 class CloudflaredSettings(Section, frozen=True):
@@ -108,6 +188,7 @@ class Settings(Section, frozen=True):
     gateway: GatewaySettings = GatewaySettings()
     cloudflared: CloudflaredSettings = CloudflaredSettings()
     tunnels: tuple[TunnelSettings, ...] = (TunnelSettings(name="quick"),)
+    network: NetworkSettings = NetworkSettings()
     logs: LogSettings = LogSettings()
     notifications: NotificationSettings = NotificationSettings()
     dashboard: DashboardSettings = DashboardSettings()

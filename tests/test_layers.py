@@ -9,7 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "nexus_tray"
 
 # room or module -> layer; a module named here beats its room
 LAYERS = {
-    "model": 0, "commands": 1, "reports": 1, "settings": 1, "paths": 1, "inert": 1, "finding": 1.5,
+    "model": 0, "commands": 1, "reports": 1, "settings": 0.5, "paths": 1, "inert": 1,
+    "finding": 1.5,
     "core.driver": 1,  # what drivers and machine say to each other: words, no deeds
     "core": 2, "store": 2, "gateway.http": 2, "gateway.relay.rules": 2, "gateway.relay.framing": 2,
     "gateway.signin.lockout": 2, "cloudflare": 2,

@@ -10,43 +10,16 @@ import http.client
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
+from nexus_tray.api.command_requests import request_for
 from nexus_tray.api.listener import is_foreign
-from nexus_tray.commands import (
-    AnswerPermission,
-    AnswerQuestion,
-    AnyCommand,
-    CancelFetch,
-    ClearPassword,
-    DeleteSecret,
-    EndAllSessions,
-    EndSession,
-    FetchTool,
-    GetAutostart,
-    OpenDashboard,
-    OpenDoor,
-    Outcome,
-    Panic,
-    PassStep,
-    Pause,
-    RestartService,
-    Resume,
-    SetAutostart,
-    SetPassword,
-    SetSecret,
-    ShowWindow,
-    Shutdown,
-    StartService,
-    StopService,
-    UnlockSecrets,
-)
+from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.model import (
     Batch,
     Cursor,
-    Desired,
     Hop,
     LogPage,
     LogQuery,
@@ -55,7 +28,17 @@ from nexus_tray.model import (
     Snapshot,
 )
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
+from nexus_tray.reports import (
+    Access,
+    Bundle,
+    Examination,
+    Importable,
+    Setup,
+    TokenFacts,
+    Traffic,
+    TrafficQuery,
+    Tunnels,
+)
 from nexus_tray.settings import Configuration
 from nexus_tray.store.files import read_private
 
@@ -163,7 +146,7 @@ class HttpBackend:
 
     def traffic(self, query: TrafficQuery) -> Traffic:
         """See Backend."""
-        asked = {"seconds": query.seconds, "points": query.points}
+        asked = {"seconds": query.seconds, "points": query.points, "tunnel": query.tunnel}
         return self._get("/traffic", asked, Traffic)
 
     def examine(self) -> Examination:
@@ -174,6 +157,25 @@ class HttpBackend:
     def setup(self) -> Setup:
         """See Backend."""
         return self._get("/setup", {}, Setup)
+
+    def tunnels(self) -> Tunnels:
+        """See Backend."""
+        return self._get("/tunnels", {}, Tunnels, SUBMIT_PATIENCE - PATIENCE)
+
+    def inspect_token(self, text: str) -> TokenFacts:
+        """See Backend."""
+        body = {"token": text}
+        status, answer = self._ask("POST", "/token-inspections", body, {}, PATIENCE)
+        return _decoded(status, answer, TokenFacts)
+
+    def importable(self) -> tuple[Importable, ...]:
+        """See Backend."""
+        return self._get("/importable", {}, tuple[Importable, ...])
+
+    def bundle(self) -> Bundle:
+        """See Backend."""
+        status, answer = self._ask("POST", "/support-bundles", None, {}, SUBMIT_PATIENCE)
+        return _decoded(status, answer, Bundle)
 
     def _get(self, path: str, query: Mapping[str, Any], kind: type[T], wait: float = 0.0) -> T:
         asked = urlencode(query, doseq=True, errors="replace")
@@ -204,86 +206,6 @@ class HttpBackend:
             raise Problem(NOT_RUNNING) from error
         finally:
             line.close()
-
-
-def request_for(command: AnyCommand) -> tuple[str, str, object]:
-    """The request that carries a command: method, path and JSON body (None: none)."""
-    match command:
-        case StartService(name=name):
-            return "PUT", f"/services/{_part(name)}/desired", {"desired": Desired.RUNNING}
-        case StopService(name=name):
-            return "PUT", f"/services/{_part(name)}/desired", {"desired": Desired.STOPPED}
-        case RestartService(name=name):
-            return "POST", f"/services/{_part(name)}/restarts", None
-        case AnswerPermission(question_id=key, reply=reply):
-            return "PUT", f"/permissions/{_part(key)}/reply", {"reply": reply}
-        case AnswerQuestion(question_id=key, answers=answers):
-            return "PUT", f"/questions/{_part(key)}/answers", {"answers": answers}
-        case OpenDoor(path=path):
-            return "POST", "/tickets", {"path": path}
-        case OpenDashboard(page=page):
-            return "POST", "/dashboard-tickets", {"page": page}
-        case FetchTool(name=name):
-            return "PUT", f"/tools/{_part(name)}/fetch", None
-        case CancelFetch(name=name):
-            return "DELETE", f"/tools/{_part(name)}/fetch", None
-        case _:
-            return _other_request_for(command)
-
-
-def _other_request_for(command: AnyCommand) -> tuple[str, str, object]:
-    """The commands that concern the program itself."""
-    match command:
-        case GetAutostart():
-            return "GET", "/autostart", None
-        case SetAutostart(enabled=enabled):
-            return "PUT", "/autostart", {"enabled": enabled}
-        case PassStep(step=step):
-            return "PUT", f"/setup/steps/{_part(step)}", None
-        case ShowWindow(page=page):
-            return "POST", "/window", {"page": page}
-        case Shutdown():
-            return "POST", "/shutdown", None
-        case _:
-            return _access_request_for(command)
-
-
-def _access_request_for(command: AnyCommand) -> tuple[str, str, object]:
-    """The commands that open and close the way from outside."""
-    match command:
-        case EndSession(id=key):
-            return "DELETE", f"/sessions/{_part(key)}", None
-        case EndAllSessions():
-            return "DELETE", "/sessions", None
-        case Pause(until_at=until):
-            return "PUT", "/pause", {"until_at": until}
-        case Resume():
-            return "DELETE", "/pause", None
-        case Panic():
-            return "POST", "/panic", None
-        case _:
-            return _private_request_for(command)
-
-
-def _private_request_for(command: AnyCommand) -> tuple[str, str, object]:
-    """The commands that carry or concern something secret."""
-    match command:
-        case SetPassword(password=password):
-            return "PUT", "/password", {"password": password}
-        case ClearPassword():
-            return "DELETE", "/password", None
-        case SetSecret(name=name, secret=secret):
-            return "PUT", f"/secrets/{_part(name)}", {"secret": secret}
-        case DeleteSecret(name=name):
-            return "DELETE", f"/secrets/{_part(name)}", None
-        case UnlockSecrets(passphrase=passphrase):
-            return "POST", "/secrets/unlockings", {"passphrase": passphrase}
-    raise AssertionError(type(command).__name__)  # the value itself may be secret
-
-
-def _part(name: str) -> str:
-    """One segment of a path."""
-    return quote(name.encode("utf-8", "replace"), safe="")
 
 
 def _decoded(status: int, answer: bytes, kind: type[T]) -> T:

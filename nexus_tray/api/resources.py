@@ -17,7 +17,9 @@ from nexus_tray.api.routes import (
     Route,
     fault,
     read_cursor,
+    submit,
 )
+from nexus_tray.api.setup_resources import SETUP_ROUTES
 from nexus_tray.api.shapes import (
     DashboardPlace,
     ExportQuery,
@@ -36,22 +38,19 @@ from nexus_tray.api.shapes import (
     TrafficParameters,
     Wish,
 )
+from nexus_tray.api.tunnel_resources import TUNNEL_ROUTES
 from nexus_tray.commands import (
     AnswerPermission,
     AnswerQuestion,
-    AnyCommand,
-    CancelFetch,
     ClearPassword,
     DeleteSecret,
     EndAllSessions,
     EndSession,
-    FetchTool,
     GetAutostart,
     OpenDashboard,
     OpenDoor,
     Outcome,
     Panic,
-    PassStep,
     Pause,
     RestartService,
     Resume,
@@ -76,7 +75,7 @@ from nexus_tray.model import (
     Snapshot,
     to_json,
 )
-from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
+from nexus_tray.reports import Access, Traffic, TrafficQuery
 from nexus_tray.settings import Configuration
 
 
@@ -115,42 +114,42 @@ def read_service(call: Call) -> Answer:
 def wish_service(call: Call) -> Answer:
     """Start or stop a service, now and after the next start."""
     kind = StartService if call.body.desired is Desired.RUNNING else StopService
-    return _submit(call, kind(name=call.path["name"]))
+    return submit(call, kind(name=call.path["name"]))
 
 
 def restart_service(call: Call) -> Answer:
     """End a service's process and start it again."""
-    return _submit(call, RestartService(name=call.path["name"]))
+    return submit(call, RestartService(name=call.path["name"]))
 
 
 def reply_permission(call: Call) -> Answer:
     """Reply to a permission that OpenCode asked for."""
-    return _submit(call, AnswerPermission(question_id=call.path["id"], reply=call.body.reply))
+    return submit(call, AnswerPermission(question_id=call.path["id"], reply=call.body.reply))
 
 
 def answer_question(call: Call) -> Answer:
     """Answer a question of OpenCode."""
-    return _submit(call, AnswerQuestion(question_id=call.path["id"], answers=call.body.answers))
+    return submit(call, AnswerQuestion(question_id=call.path["id"], answers=call.body.answers))
 
 
 def set_password(call: Call) -> Answer:
     """Set the password for remote access; ends every signed-in session."""
-    return _submit(call, SetPassword(password=call.body.password))
+    return submit(call, SetPassword(password=call.body.password))
 
 
 def clear_password(call: Call) -> Answer:
     """Remove the password: remote access ends at once."""
-    return _submit(call, ClearPassword())
+    return submit(call, ClearPassword())
 
 
 def make_ticket(call: Call) -> Answer:
     """Make a one-time link into the gateway's local door; the outcome's value is the URL."""
-    return _submit(call, OpenDoor(path=call.body.path))
+    return submit(call, OpenDoor(path=call.body.path))
 
 
 def make_dashboard_ticket(call: Call) -> Answer:
     """Make a one-time link to the dashboard; the outcome's value is the URL."""
-    return _submit(call, OpenDashboard(page=call.body.page))
+    return submit(call, OpenDashboard(page=call.body.page))
 
 
 def open_dashboard_session(call: Call) -> Answer:
@@ -163,27 +162,27 @@ def open_dashboard_session(call: Call) -> Answer:
 
 def set_secret(call: Call) -> Answer:
     """Store a provider key under an environment variable's name. It is never given back."""
-    return _submit(call, SetSecret(name=call.path["name"], secret=call.body.secret))
+    return submit(call, SetSecret(name=call.path["name"], secret=call.body.secret))
 
 
 def delete_secret(call: Call) -> Answer:
     """Forget a stored provider key."""
-    return _submit(call, DeleteSecret(name=call.path["name"]))
+    return submit(call, DeleteSecret(name=call.path["name"]))
 
 
 def unlock_secrets(call: Call) -> Answer:
     """Open (or create) the encrypted secrets file with its passphrase."""
-    return _submit(call, UnlockSecrets(passphrase=call.body.passphrase))
+    return submit(call, UnlockSecrets(passphrase=call.body.passphrase))
 
 
 def read_autostart(call: Call) -> Answer:
     """Whether the program starts at login; the outcome's value says how it stands."""
-    return _submit(call, GetAutostart())
+    return submit(call, GetAutostart())
 
 
 def set_autostart(call: Call) -> Answer:
     """Start the program at login, or no longer."""
-    return _submit(call, SetAutostart(enabled=call.body.enabled))
+    return submit(call, SetAutostart(enabled=call.body.enabled))
 
 
 def read_access(call: Call) -> Answer:
@@ -193,68 +192,44 @@ def read_access(call: Call) -> Answer:
 
 def end_session(call: Call) -> Answer:
     """Sign out one device; its open streams end at once."""
-    return _submit(call, EndSession(id=call.path["id"]))
+    return submit(call, EndSession(id=call.path["id"]))
 
 
 def end_all_sessions(call: Call) -> Answer:
     """Sign out every device."""
-    return _submit(call, EndAllSessions())
+    return submit(call, EndAllSessions())
 
 
 def pause(call: Call) -> Answer:
     """Close remote access for a while; OpenCode goes on."""
-    return _submit(call, Pause(until_at=call.body.until_at))
+    return submit(call, Pause(until_at=call.body.until_at))
 
 
 def resume(call: Call) -> Answer:
     """End a pause."""
-    return _submit(call, Resume())
+    return submit(call, Resume())
 
 
 def panic(call: Call) -> Answer:
     """End all access now; the outcome's value says what was done and how to come back."""
-    return _submit(call, Panic())
+    return submit(call, Panic())
 
 
 def read_traffic(call: Call) -> Answer:
     """What passed through the gateway, over time."""
-    query = TrafficQuery(seconds=call.query.seconds, points=call.query.points)
+    given = call.query
+    query = TrafficQuery(seconds=given.seconds, points=given.points, tunnel=given.tunnel)
     return Answer(to_json(call.backend.traffic(query)))
-
-
-def examine(call: Call) -> Answer:
-    """Look at everything that can be looked at; takes seconds."""
-    return Answer(to_json(call.backend.examine()))
-
-
-def read_setup(call: Call) -> Answer:
-    """How far the first start has come, and which programs are there."""
-    return Answer(to_json(call.backend.setup()))
-
-
-def pass_step(call: Call) -> Answer:
-    """Note that a step of the first start was done or skipped."""
-    return _submit(call, PassStep(step=call.path["step"]))
-
-
-def fetch_tool(call: Call) -> Answer:
-    """Begin to fetch a program; its progress stands in the setup."""
-    return _submit(call, FetchTool(name=call.path["name"]))
-
-
-def cancel_fetch(call: Call) -> Answer:
-    """Stop fetching a program."""
-    return _submit(call, CancelFetch(name=call.path["name"]))
 
 
 def show_window(call: Call) -> Answer:
     """Show the dashboard's window, raised; the browser where there is no window."""
-    return _submit(call, ShowWindow(page=call.body.page))
+    return submit(call, ShowWindow(page=call.body.page))
 
 
 def shut_down(call: Call) -> Answer:
     """End the program in order."""
-    return _submit(call, Shutdown())
+    return submit(call, Shutdown())
 
 
 def query_logs(call: Call) -> Answer:
@@ -351,20 +326,12 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/pause", resume),
     Route("POST", "/panic", panic),
     Route("GET", "/traffic", read_traffic, answers=Traffic, query=TrafficParameters),
-    Route("POST", "/examinations", examine, answers=Examination),
-    Route("GET", "/setup", read_setup, answers=Setup),
-    Route("PUT", "/setup/steps/{step}", pass_step),
-    Route("PUT", "/tools/{name}/fetch", fetch_tool),
-    Route("DELETE", "/tools/{name}/fetch", cancel_fetch),
     Route("POST", "/window", show_window, body=DashboardPlace),
     Route("POST", "/shutdown", shut_down),
     Route("GET", "/openapi.json", describe, answers=dict[str, Any]),
+    *TUNNEL_ROUTES,
+    *SETUP_ROUTES,
 )  # fmt: skip
-
-
-def _submit(call: Call, command: AnyCommand) -> Answer:
-    outcome = call.backend.submit(command)
-    return Answer(to_json(outcome), status=200 if outcome.ok else 409)
 
 
 def _filters(query: LogQuery) -> LogQuery:

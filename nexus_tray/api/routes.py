@@ -13,9 +13,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from nexus_tray.api.guard import Head
-from nexus_tray.commands import Outcome
+from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.backend import Backend
-from nexus_tray.model import Cursor, Hop, Problem, Reason
+from nexus_tray.model import Cursor, Hop, Problem, Reason, to_json
 
 PREFIX = "/api/v1"
 JSON = "application/json"
@@ -142,6 +142,12 @@ def read_cursor(text: str | None) -> Cursor | None:
 def write_cursor(cursor: Cursor) -> str:
     """A Cursor as `boot:id`."""
     return f"{cursor.boot_id}:{cursor.id}"
+
+
+def submit(call: Call, command: AnyCommand) -> Answer:
+    """The outcome of a command: 200, or 409 where it was refused."""
+    outcome = call.backend.submit(command)
+    return Answer(to_json(outcome), status=200 if outcome.ok else 409)
 
 
 def fault(status: int, reason: Reason, headers: tuple[tuple[str, str], ...] = ()) -> Answer:

@@ -4,7 +4,7 @@ Owns the bounds of what comes in over HTTP, for any store behind Backend. Values
 imports layer 1 and its own room. Their names and docstrings stand in the OpenAPI document.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from nexus_tray.api.export import Format
 from nexus_tray.api.routes import Query
 from nexus_tray.model import Desired, LogQuery, Value
 from nexus_tray.reports import TrafficQuery
+from nexus_tray.settings import RouteSettings
 
 LONGEST_WAIT = 60.0
 """Seconds: the longest `timeout` of a long poll."""
@@ -53,7 +54,7 @@ class ExportQuery(Filters, frozen=True):
 
 
 class TrafficParameters(TrafficQuery, frozen=True):
-    """The last `seconds` of traffic, in at most `points` steps."""
+    """The last `seconds` of traffic, in at most `points` steps; of one `tunnel`, or of all."""
 
 
 class Wish(Value, frozen=True):
@@ -120,3 +121,43 @@ class PauseUntil(Value, frozen=True):
     """When a pause ends: epoch seconds; null: when it is ended by hand."""
 
     until_at: float | None = None
+
+
+class NewTunnel(Value, frozen=True):
+    """A tunnel to make; see the command CreateTunnel."""
+
+    name: str
+    kind: Literal["quick", "named", "token"] = "quick"
+    zone_id: str = ""
+    token: str = ""
+    routes: tuple[RouteSettings, ...] = ()
+
+
+class Deletion(Query, frozen=True):
+    """`only_here`: leave what is at Cloudflare as it is."""
+
+    only_here: bool = False
+
+
+class Routes(Value, frozen=True):
+    """A tunnel's routes, in their order."""
+
+    routes: tuple[RouteSettings, ...]
+
+
+class Token(Value, frozen=True):
+    """A tunnel's token, or the whole line for installing it."""
+
+    token: str
+
+
+class ImportPlace(Value, frozen=True):
+    """What to take over: a path that was found."""
+
+    path: str
+
+
+class YesOrNo(Value, frozen=True):
+    """The answer to a job's question."""
+
+    yes: bool

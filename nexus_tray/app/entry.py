@@ -19,7 +19,7 @@ def enter(arguments: Sequence[str]) -> int:
 
 
 def _run(options: cli.RunOptions) -> int:
-    from nexus_tray.app.program import run_program
+    from nexus_tray.app.running import run_program
 
     directory = Path(options.directory or Path.cwd()).expanduser().absolute()
     return run_program(find(os.environ), directory, headless=options.headless)

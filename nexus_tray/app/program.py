@@ -1,7 +1,7 @@
 """The whole program: made, run, and ended in order.
 
-Owns who is who. `run_program` is what stands below the guard; it returns the guard's exit
-codes. The main thread waits, or is the tray icon's; everything else has threads of its own.
+Owns who is who; how it is run below the guard is `app.running`. The main thread waits, or is
+the tray icon's; everything else has threads of its own.
 
 The order of the end: no new commands, services (tunnels, gateway, OpenCode), the journal's
 readers, local API, logs flushed, runtime files, lock. It is bounded: a second signal makes
@@ -12,9 +12,7 @@ import contextlib
 import logging
 import os
 import secrets
-import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,12 +20,10 @@ from pathlib import Path
 
 from nexus_tray import __version__
 from nexus_tray.api import pages
-from nexus_tray.api.client import connect
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import access, face, first_start, log_handler
+from nexus_tray.app import access, log_handler
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
-from nexus_tray.app.at_login import at_login
 from nexus_tray.app.doctor import Doctor, Running, Surroundings, joined
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
@@ -37,21 +33,24 @@ from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.setup import Ground, SetupKeeper
 from nexus_tray.app.traffic import TrafficWatch
+from nexus_tray.app.tunnel_reports import Sources, TunnelReports
 from nexus_tray.app.window_handlers import Around, WindowHandlers
-from nexus_tray.commands import AnyCommand, Outcome, ShowWindow
+from nexus_tray.cloudflare.config_file import service_of
+from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Level, Problem, ServiceKind
+from nexus_tray.model import Hop, Level, Problem, Reason, ServiceKind
 from nexus_tray.paths import Paths
+from nexus_tray.reports import Bundle, NetworkDoor, TokenFacts
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.history import History
 from nexus_tray.store.logs import LogStore
 from nexus_tray.store.secrets import SecretStore
-from nexus_tray.system import browser, guard, instance, leftovers, runtime
+from nexus_tray.system import browser, instance, leftovers, runtime
 from nexus_tray.system.autostart import AtLogin
 from nexus_tray.system.open_pages import OpenPages
 
@@ -61,11 +60,6 @@ STOP_SECONDS = 14.0
 """Within which every service has ended; the whole end is promised within 15."""
 
 MEGABYTE = 1024 * 1024
-
-SWITCH_SECONDS = 0.0005
-"""How long one thread may keep Python's lock while another waits. The default of 5 ms, beside
-one busy thread, took the gateway's median from 0.24 to 10.7 ms; this one to 1.4 (FACTS.md)."""
-
 
 class Program:
     """Everything, put together. Made on the main thread; `close` may be called by any.
@@ -211,7 +205,8 @@ class Program:
             **access_handlers.table(),
             **self._setup.table(),
         }
-        self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, self._reports())
+        reports = self._reports(paths, settings)
+        self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, reports)
         token = secrets.token_urlsafe(32)
         remembered = OpenPages(paths, listener[1] if listener else None)
         self.tickets = Tickets(sessions=remembered.recall(), keep=remembered.keep, own=token)
@@ -278,12 +273,31 @@ class Program:
         rows = self._door.audit().newest(1)
         return rows[0].id if rows else 0
 
-    def _reports(self) -> Reports:
+    def _reports(self, paths: Paths, settings: ConfigStore) -> Reports:
         return Reports(
             access=lambda: access.read(self._door.accounts(), self._door.audit()),
             traffic=self._traffic.report,
             examine=self._doctor.examine,
             setup=self._setup.read,
+            tunnels=self._tunnel_reports(paths, settings).read,
+            inspect_token=_not_yet_tokens,
+            importable=tuple,
+            bundle=lambda: Bundle(at=time.time()),
+        )
+
+    def _tunnel_reports(self, paths: Paths, settings: ConfigStore) -> TunnelReports:
+        return TunnelReports(
+            Sources(
+                settings=lambda: settings.read().settings,
+                origin=lambda _: service_of(paths.tunnel_socket),
+                configuration=lambda _: "",
+                routes=lambda _: (),
+                certificates=lambda _: (),
+                by_hand=lambda _: (),
+                changes=lambda _: 0,
+                zones=tuple,
+                network=NetworkDoor,
+            )
         )
 
     def _submit(self, command: AnyCommand) -> Outcome:
@@ -295,76 +309,6 @@ class Program:
         self._doctor.set_upstream(upstream)
 
 
-HINT = "How it stands: nexus-tray status. To end it: Ctrl-C here, or nexus-tray quit."
-"""For whoever looks at the terminal of `run`, on which nothing else would stand."""
-
-
-def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
-    """Run until asked to end; an exit code of `system.guard`."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    listener = guard.listener()  # before any child is started
-    headless = face.is_headless(os.environ, asked=headless)
-    starter = at_login(os.environ, directory, headless=headless)
-    try:
-        program = Program(paths, directory, starter, listener, desktop=not headless)
-    except Problem as problem:
-        sys.stderr.write(f"nexus-tray: {problem.reason}\n")
-        if problem.reason.code != instance.ALREADY_RUNNING.code:
-            return guard.REFUSED
-        if not headless:
-            _show_the_other(paths)
-        return guard.ALREADY_RUNNING
-    guard.watch(program.ask_to_end)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # not every system has them all
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: program.ask_to_end())
-    _repair(starter)
-    try:
-        program.start()
-        sys.stderr.write(f"Nexus Tray {__version__} runs. {HINT}\n")
-        _greet(program, headless=headless)
-        if not headless:
-            program.notify(os.environ)
-            face.show(program.backend, os.environ, directory, program.wait)
-        program.wait()
-    finally:
-        in_time = program.close()
-    if not in_time:
-        sys.stderr.write("nexus-tray: not everything ended in time; the guard ends the rest.\n")
-    return guard.NORMAL
-
-
-def _greet(program: Program, *, headless: bool) -> None:
-    """Lead to the first step, in a thread: looking for programs takes its time."""
-
-    def say(text: str) -> None:
-        sys.stderr.write(f"{text}\n")
-
-    threading.Thread(
-        target=first_start.greet,
-        args=(program.backend, say),
-        kwargs={"headless": headless},
-        name="first start",
-        daemon=True,
-    ).start()
-
-
-def _show_the_other(paths: Paths) -> None:
-    """Who starts the program twice wants to see it: show the window of the one that runs."""
-    try:
-        outcome = connect(paths).submit(ShowWindow())
-    except Problem as problem:  # it is only starting, or ending
-        logger.info("%s", problem.reason)
-        return
-    sys.stderr.write(f"nexus-tray: {outcome.reason or outcome.value or 'Its window is shown.'}\n")
-
-
-def _repair(starter: AtLogin) -> None:
-    """A program that was moved is found again at the next login."""
-    try:
-        done = starter.repair()
-    except Problem as problem:
-        logger.warning("%s", problem.reason)
-    else:
-        if done:
-            logger.info("%s", done)
+def _not_yet_tokens(_: str) -> TokenFacts:
+    what = "This is no tunnel's token."
+    raise Problem(Reason(code="token-shape", hop=Hop.CLOUDFLARED, what=what))

@@ -10,7 +10,17 @@ from typing import Protocol
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.model import Batch, Cursor, LogPage, LogQuery, Snapshot
-from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
+from nexus_tray.reports import (
+    Access,
+    Bundle,
+    Examination,
+    Importable,
+    Setup,
+    TokenFacts,
+    Traffic,
+    TrafficQuery,
+    Tunnels,
+)
 from nexus_tray.settings import Configuration
 
 
@@ -57,3 +67,15 @@ class Backend(Protocol):
 
     def setup(self) -> Setup:
         """How far the first start has come. Raises Problem when that cannot be read."""
+
+    def tunnels(self) -> Tunnels:
+        """What there is to know of the tunnels; may ask Cloudflare, and takes seconds then."""
+
+    def inspect_token(self, text: str) -> TokenFacts:
+        """What a token, or the line for installing it, says. Raises Problem if it is none."""
+
+    def importable(self) -> tuple[Importable, ...]:
+        """What an existing cloudflared of this user left that can be taken over."""
+
+    def bundle(self) -> Bundle:
+        """What a support bundle holds now; takes seconds."""

@@ -11,7 +11,17 @@ from typing import Any, Protocol
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.journal import Journal
 from nexus_tray.model import Batch, Cursor, Hop, LogPage, LogQuery, Problem, Reason, Snapshot
-from nexus_tray.reports import Access, Examination, Setup, Traffic, TrafficQuery
+from nexus_tray.reports import (
+    Access,
+    Bundle,
+    Examination,
+    Importable,
+    Setup,
+    TokenFacts,
+    Traffic,
+    TrafficQuery,
+    Tunnels,
+)
 from nexus_tray.settings import Configuration
 
 Handler = Callable[[Any], str | None]
@@ -43,6 +53,10 @@ class Reports:
     traffic: Callable[[TrafficQuery], Traffic]
     examine: Callable[[], Examination]
     setup: Callable[[], Setup]
+    tunnels: Callable[[], Tunnels]
+    inspect_token: Callable[[str], TokenFacts]
+    importable: Callable[[], tuple[Importable, ...]]
+    bundle: Callable[[], Bundle]
 
 
 class LocalBackend:
@@ -107,6 +121,22 @@ class LocalBackend:
     def setup(self) -> Setup:
         """See Backend."""
         return self._reports.setup()
+
+    def tunnels(self) -> Tunnels:
+        """See Backend."""
+        return self._reports.tunnels()
+
+    def inspect_token(self, text: str) -> TokenFacts:
+        """See Backend."""
+        return self._reports.inspect_token(text)
+
+    def importable(self) -> tuple[Importable, ...]:
+        """See Backend."""
+        return self._reports.importable()
+
+    def bundle(self) -> Bundle:
+        """See Backend."""
+        return self._reports.bundle()
 
 
 def _unknown(name: str) -> Reason:

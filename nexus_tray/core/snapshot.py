@@ -14,6 +14,7 @@ from nexus_tray.model import (
     Facts,
     Hop,
     HopState,
+    Job,
     PathHop,
     Reason,
     Service,
@@ -74,6 +75,7 @@ def compose(
     activity: Activity | None,
     visited_at: float | None,
     pause: Pause | None = None,
+    jobs: tuple[Job, ...] = (),
 ) -> Snapshot:
     """The whole truth from its parts."""
     hops = path(services, visited_at, taken_at)
@@ -97,6 +99,7 @@ def compose(
         activity=activity,
         paused=pause is not None,
         paused_until=pause.until_at if pause else None,
+        jobs=jobs,
     )
 
 

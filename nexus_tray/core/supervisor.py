@@ -34,6 +34,7 @@ from nexus_tray.model import (
     Desired,
     Facts,
     Hop,
+    Job,
     Reason,
     Service,
     ServiceKind,
@@ -103,6 +104,7 @@ class Supervisor:
         self._activity: Activity | None = None
         self._visited_at: float | None = None
         self._pause: words.Pause | None = None
+        self._jobs: tuple[Job, ...] = ()
         self._dirty = True
         self._published = -PUBLISH_EVERY
         self._closing = False
@@ -135,6 +137,14 @@ class Supervisor:
     def set_pause(self, pause: words.Pause | None) -> None:
         """Hold every tunnel, whatever is wished; None: no longer."""
         self._inbox.put(lambda: self._set_pause(pause))
+
+    def set_jobs(self, jobs: tuple[Job, ...]) -> None:
+        """What takes long and is under way; shows in the next snapshot."""
+        self._inbox.put(lambda: self._set_jobs(jobs))
+
+    def observe(self, name: str, facts: Facts) -> None:
+        """What somebody else than its driver measured of a service that runs."""
+        self._inbox.put(lambda: self._observe_beside(name, facts))
 
     def note(self, text: str, service: str = "", reason: Reason | None = None) -> None:
         """Write a sentence into the journal, in order with everything else."""
@@ -258,6 +268,15 @@ class Supervisor:
         self._journal.note(pause.reason.what if pause else "Remote access is no longer paused.")
         self._pause, self._dirty = pause, True
 
+    def _set_jobs(self, jobs: tuple[Job, ...]) -> None:
+        if jobs != self._jobs:
+            self._jobs, self._dirty = jobs, True
+
+    def _observe_beside(self, name: str, facts: Facts) -> None:
+        charge = self._charges.get(name)
+        if charge is not None:
+            self._observe(charge, Observed(charge.machine.run, facts))
+
     def _note(self, text: str, service: str, reason: Reason | None) -> None:
         self._journal.note(text, service, reason)
 
@@ -372,6 +391,7 @@ class Supervisor:
                 activity=self._activity,
                 visited_at=self._visited_at,
                 pause=self._pause,
+                jobs=self._jobs,
             )
         )
         self._published, self._dirty = now, False

@@ -17,6 +17,9 @@ from nexus_tray.settings import SCHEMA_VERSION, Settings
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
+RESERVED = frozenset(("opencode", "gateway", "local", "network", "nexus-tray"))
+"""Services, doors and log sources of ours: no tunnel may have their names."""
+
 # Settings are three levels deep; what nests deeper cannot be one.
 _DEPTH_LIMIT = 16
 _SHOWN_LIMIT = 60
@@ -102,6 +105,8 @@ def decode(document: object) -> Settings:
         raise Problem(_wrong("version", settings.version, f"{SCHEMA_VERSION}, and is not yours"))
     names = [tunnel.name for tunnel in settings.tunnels]
     for place, name in enumerate(names):
+        if name in RESERVED:
+            raise Problem(_wrong(f"tunnels[{place}].name", name, "a name that nothing else has"))
         if name in names[:place]:
             raise Problem(_wrong(f"tunnels[{place}].name", name, "a name no other tunnel has"))
     return settings

@@ -44,15 +44,26 @@ from nexus_tray.paths import Paths
 from nexus_tray.reports import (
     Access,
     AuditEntry,
+    Bundle,
+    BundleFile,
+    CertificateReport,
     Check,
     CheckState,
     Device,
     Examination,
+    Importable,
+    NetworkDoor,
+    RouteReport,
+    RouteState,
     Setup,
+    TokenFacts,
     ToolState,
     Traffic,
     TrafficPoint,
     TrafficQuery,
+    TunnelReport,
+    Tunnels,
+    Zone,
 )
 from nexus_tray.settings import Configuration, Settings
 from nexus_tray.store.config import ConfigStore
@@ -211,6 +222,58 @@ SETUP = Setup(
 )
 
 
+ZONE, ACCOUNT, TUNNEL_ID = "a" * 32, "b" * 32, "34b8a912-7d3e-4322-9435-a8e7bdf10be4"
+TUNNELS = Tunnels(
+    tunnels=(
+        TunnelReport(name="quick", kind="quick", origin="unix:/run/gateway.sock"),
+        TunnelReport(
+            name="home",
+            kind="named",
+            tunnel_id=TUNNEL_ID,
+            account_id=ACCOUNT,
+            zone_id=ZONE,
+            origin="unix:/run/gateway.sock",
+            configuration='{"ingress": [{"service": "unix:/run/gateway.sock"}]}',
+            routes=(
+                RouteReport(
+                    hostname="code.example.com", service="", state=RouteState.READY, text="routed"
+                ),
+                RouteReport(
+                    hostname="preview.example.com",
+                    service="http://localhost:5173",
+                    state=RouteState.CONFLICT,
+                    text="leads elsewhere",
+                ),
+            ),
+            certificates=(
+                CertificateReport(
+                    hostname="code.example.com",
+                    trusted=True,
+                    checked_at=AT,
+                    issuer="Example Authority",
+                    names=("example.com", "*.example.com"),
+                    not_after_at=AT + 5_000_000,
+                ),
+            ),
+        ),
+    ),
+    zones=(Zone(id=ZONE, account_id=ACCOUNT, name="example.com", signed_in_at=AT),),
+    network=NetworkDoor(addresses=(("eth0", "192.0.2.7"),)),
+)
+TOKEN_FACTS = TokenFacts(account_id=ACCOUNT, tunnel_id=TUNNEL_ID, known_as="home")
+IMPORTABLE = (
+    Importable(path="/home/ada/.cloudflared/cert.pem", kind="zone", name="cert.pem", zone_id=ZONE),
+)
+BUNDLE = Bundle(at=AT, files=(BundleFile(name="status.txt", text="up\n"),))
+
+
+def inspect_token(text: str) -> TokenFacts:
+    """Any text but one is a token."""
+    if text == "no token":
+        raise Problem(Reason(code="token-shape", hop=Hop.CLOUDFLARED, what="This is no token."))
+    return TOKEN_FACTS
+
+
 def traffic(query: TrafficQuery) -> Traffic:
     """Ten steps, each of one request."""
     step = query.seconds / query.points
@@ -220,7 +283,14 @@ def traffic(query: TrafficQuery) -> Traffic:
 
 def reports() -> Reports:
     return Reports(
-        access=lambda: ACCESS, traffic=traffic, examine=lambda: EXAMINATION, setup=lambda: SETUP
+        access=lambda: ACCESS,
+        traffic=traffic,
+        examine=lambda: EXAMINATION,
+        setup=lambda: SETUP,
+        tunnels=lambda: TUNNELS,
+        inspect_token=inspect_token,
+        importable=lambda: IMPORTABLE,
+        bundle=lambda: BUNDLE,
     )
 
 

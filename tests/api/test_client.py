@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nexus_tray.api.client import HttpBackend, connect, request_for
+from nexus_tray.api.client import HttpBackend, connect
+from nexus_tray.api.command_requests import request_for
 from nexus_tray.api.resources import ROUTES
 from nexus_tray.commands import AnyCommand, Shutdown, StopService
 from nexus_tray.model import LogQuery, Problem

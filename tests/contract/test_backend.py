@@ -7,26 +7,39 @@ import pytest
 
 from nexus_tray.api.client import HttpBackend
 from nexus_tray.commands import (
+    AnswerJob,
     AnswerPermission,
     AnswerQuestion,
     AnyCommand,
     CancelFetch,
+    CancelJob,
     ClearPassword,
+    CreateTunnel,
     DeleteSecret,
+    DeleteTunnel,
+    DismissJob,
     EndAllSessions,
     EndSession,
     FetchTool,
+    ForgetZone,
     GetAutostart,
+    ImportTunnel,
+    Login,
     OpenDashboard,
     OpenDoor,
     Panic,
     PassStep,
     Pause,
+    Repair,
     RestartService,
+    RestoreTool,
     Resume,
+    RetryJob,
     SetAutostart,
     SetPassword,
+    SetRoutes,
     SetSecret,
+    SetTunnelToken,
     ShowWindow,
     Shutdown,
     StartService,
@@ -37,11 +50,16 @@ from nexus_tray.core.backend import Backend
 from nexus_tray.model import Cursor, Desired, EventKind, Level, LogQuery, Problem
 from nexus_tray.paths import Paths
 from nexus_tray.reports import TrafficQuery
+from nexus_tray.settings import RouteSettings
 from tests.api.doubles import (
     ACCESS,
     BOOT,
+    BUNDLE,
     EXAMINATION,
+    IMPORTABLE,
     SETUP,
+    TOKEN_FACTS,
+    TUNNELS,
     House,
     StoredLogs,
     first_snapshot,
@@ -66,6 +84,18 @@ def backend(request: pytest.FixtureRequest, house: House[StoredLogs]) -> Iterato
         yield HttpBackend(server.url, TOKEN)
 
 
+ROUTES = (
+    RouteSettings(hostname="code.example.com"),
+    RouteSettings(
+        hostname="preview.example.com",
+        service="https://localhost:5173",
+        host_header="localhost",
+        verify_tls=False,
+        ca_file="/home/ada/ca ☂.pem",
+        connect_timeout=7,
+        answer_timeout=30,
+    ),
+)
 COMMANDS: list[AnyCommand] = [
     StartService(name="opencode"),
     StopService(name="quick"),
@@ -90,6 +120,23 @@ COMMANDS: list[AnyCommand] = [
     CancelFetch(name="cloudflared"),
     PassStep(step="tools"),
     ShowWindow(page="/logs?source=quick"),
+    CreateTunnel(name="quick-2"),
+    CreateTunnel(name="home", kind="named", zone_id="a" * 32, routes=ROUTES),
+    CreateTunnel(name="office", kind="token", token="eyJ-☂"),
+    DeleteTunnel(name="home"),
+    DeleteTunnel(name="home", only_here=True),
+    SetRoutes(name="home", routes=ROUTES),
+    SetRoutes(name="home", routes=()),
+    SetTunnelToken(name="office", token="cloudflared service install eyJ"),
+    Login(),
+    ForgetZone(zone_id="a" * 32),
+    ImportTunnel(path="/home/ada/.cloudflared/a b.json"),
+    AnswerJob(id="job-1", yes=True),
+    CancelJob(id="job-1"),
+    RetryJob(id="job-1"),
+    DismissJob(id="job-1"),
+    Repair(code="socket"),
+    RestoreTool(name="cloudflared"),
     Shutdown(),
 ]
 
@@ -141,7 +188,13 @@ def test_the_reports_are_the_same_values(backend: Backend) -> None:
     assert backend.access() == ACCESS
     assert backend.examine() == EXAMINATION
     assert backend.setup() == SETUP
-    query = TrafficQuery(seconds=600, points=60)
+    assert backend.tunnels() == TUNNELS
+    assert backend.importable() == IMPORTABLE
+    assert backend.inspect_token("eyJ ☂") == TOKEN_FACTS
+    assert backend.bundle() == BUNDLE
+    with pytest.raises(Problem, match="no token"):
+        backend.inspect_token("no token")
+    query = TrafficQuery(seconds=600, points=60, tunnel="home")
     assert backend.traffic(query) == traffic(query)
 
 

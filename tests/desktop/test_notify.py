@@ -3,14 +3,14 @@
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.commands import AnswerPermission, AnyCommand, ShowWindow
-from nexus_tray.core.local_backend import LocalBackend, Reports
+from nexus_tray.core.local_backend import LocalBackend
 from nexus_tray.desktop.notifier_bus import BusNotifier
 from nexus_tray.model import Activity, Hop, Problem, Question, QuestionKind, Reason
 from nexus_tray.reports import Access, AuditEntry
@@ -40,8 +40,7 @@ class Lab:
     broken: bool = False
 
     def backend(self) -> LocalBackend:
-        given = reports()
-        asked = Reports(self._access, given.traffic, given.examine, given.setup)
+        asked = replace(reports(), access=self._access)
         handlers = dict.fromkeys(AnyCommand.__args__, self._carry_out)
         return LocalBackend(
             self.house.journal, self.house.logs, self.house.settings, handlers, asked
