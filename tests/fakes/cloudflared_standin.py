@@ -20,6 +20,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fakes import cloudflared_standin_account
 from tests.fakes.cloudflared_standin_edge import Connection, Counters, Refused, Status, Unreachable
 
 VERSION = "2026.8.2"
@@ -337,6 +338,8 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] != ["tunnel"]:
         print(f"Incorrect Usage.\n\n{USAGE}")
         return 0
+    if cloudflared_standin_account.verb_of(arguments[1:]) is not None:
+        return cloudflared_standin_account.run(arguments[1:])
     try:
         return run_tunnel(arguments[1:])
     except Exit as end:
