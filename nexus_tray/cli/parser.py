@@ -10,6 +10,7 @@ from typing import Any
 from nexus_tray import __version__
 from nexus_tray.cli import access, actions, doctor, log_view
 from nexus_tray.cli.console import EXIT_HELP
+from nexus_tray.cli.tunnel_parser import add_tunnels
 from nexus_tray.inert import inert
 from nexus_tray.model import Level
 
@@ -26,6 +27,7 @@ def build() -> argparse.ArgumentParser:
     _add_run(nouns)
     _verb(nouns, "status", actions.status, "show the path of a request, and what is wrong")
     _add_services(nouns)
+    _add_tunnels(nouns)
     _add_logs(nouns)
     _add_open(nouns)
     _add_dashboard(nouns)
@@ -82,6 +84,15 @@ def _add_services(nouns: Any) -> None:
         every = "" if many == "+" else "; none: " + ("all but the gateway", "all")[name == "start"]
         help_text = f"names as in status{every}"
         verb.add_argument("services", metavar="SERVICE", nargs=many, help=help_text)
+
+
+def _add_tunnels(nouns: Any) -> None:
+    verbs = _group(nouns, "tunnel", "the ways from outside: made, led to places, deleted")
+
+    def verb(name: str, action: Any, text: str, among: Any = verbs) -> argparse.ArgumentParser:
+        return _verb(among, name, action, text)
+
+    add_tunnels(verb, verbs, _group)
 
 
 def _add_logs(nouns: Any) -> None:
