@@ -1,0 +1,273 @@
+"""Does the public address lead here? When to visit it, and what its visits mean.
+
+Owns the decisions as pure functions over `State` (time is an argument), and `AddressWatch`,
+which carries them out for one tunnel, over all its runs. A driver's probe calls `look` each
+time its cloudflared says that it is connected; that never waits, for a visit is made in a
+thread of its own, one at a time. Imports this room and the vocabulary.
+
+A visit that fails says nothing by itself: three in a row do, if no visitor's request came
+through the tunnel meanwhile (SECURITY.md 23). Whether the tunnel is then restarted depends on
+whether that could cure it, and a quick tunnel, which would lose its address, is restarted only
+when Cloudflare no longer knows it.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from nexus_tray.model import Facts, Reason
+from nexus_tray.services import address_faults as faults
+from nexus_tray.services.public_visit import Seen, Visit
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds, but for `failures` in a row before something is said, and `gone` of them in a row
+    before a quick tunnel is taken for lost.
+
+    `often`: between visits while all is well; `failing`: while it is not; `rest`: the longest
+    without a visit although visitors come. `fresh`: how long a new quick tunnel's name is not
+    looked up and its failures do not count; `settle`: the same for another tunnel's start, and
+    after this machine slept, which is known by `asleep` seconds without a look. `again`: the
+    least between two restarts, doubled each time up to `again_most`, until an address answers.
+    """
+
+    often: float = 60.0
+    failing: float = 15.0
+    rest: float = 600.0
+    fresh: float = 90.0
+    settle: float = 10.0
+    asleep: float = 40.0
+    failures: int = 3
+    gone: int = 6
+    again: float = 120.0
+    again_most: float = 1800.0
+
+
+@dataclass(frozen=True)
+class State:
+    """What is remembered. Times in the clock of `now`; `failures` and `gone` count visits in a
+    row, `gone` those that showed that Cloudflare does not know the tunnel. `served`: the count
+    of visitors' requests at the last look. `restart`: this run should end now.
+    """
+
+    run: int = 0
+    since: float = 0.0
+    looked_at: float = 0.0
+    visited_at: float | None = None
+    due_at: float = 0.0
+    served: int = 0
+    failures: int = 0
+    gone: int = 0
+    reason: Reason | None = None
+    restart: bool = False
+    restarts: int = 0
+    restarted_at: float | None = None
+    proved: bool = False
+
+
+def looked(state: State, run: int, served: int, now: float, times: Times) -> State:
+    """A run says that it is connected. `served`: visitors' requests through this tunnel."""
+    if run != state.run:
+        return replace(
+            state, run=run, since=now, looked_at=now, visited_at=None, due_at=now,
+            served=served, failures=0, gone=0, reason=None, restart=False,
+        )  # fmt: skip
+    if now - state.looked_at >= times.asleep:  # the machine slept, or cloudflared was away
+        later = max(state.due_at, now + times.settle)
+        state = replace(state, failures=0, gone=0, reason=None, restart=False, due_at=later)
+    if served != state.served:
+        latest = (state.visited_at if state.visited_at is not None else state.since) + times.rest
+        state = _well(replace(state, due_at=max(state.due_at, min(now + times.often, latest))))
+    return replace(state, looked_at=now, served=served)
+
+
+def early(state: State, now: float, times: Times, *, quick: bool) -> bool:
+    """Too early to look the name up, or to hold a failure against it."""
+    return now - state.since < (times.fresh if quick else times.settle)
+
+
+def visited(
+    state: State,
+    run: int,
+    found: Sequence[Visit],
+    now: float,
+    times: Times,
+    *,
+    quick: bool,
+    online: bool,
+) -> State:
+    """Every address of the tunnel was visited once. `online`: this machine has a network."""
+    if run != state.run or not found:
+        return state
+    state = replace(state, visited_at=now, due_at=now + times.failing)
+    if any(met.seen is Seen.OURS for met in found):
+        state = _well(replace(state, restarts=0, restarted_at=None, proved=True))
+        return _partly(state, found, now, times)
+    if early(state, now, times, quick=quick):
+        return state
+    if any(met.seen is Seen.GUARDED for met in found):
+        return replace(_well(state), due_at=now + times.often)
+    if all(met.seen is Seen.NO_WAY for met in found):
+        return _unseen(state, times, online=online)
+    failed = [met for met in found if met.seen is not Seen.NO_WAY]
+    gone = state.gone + 1 if all(map(_unknown_there, failed)) else 0
+    state = replace(state, failures=state.failures + 1, gone=gone)
+    if state.failures < times.failures:
+        return state
+    state = replace(state, reason=faults.of(failed[0]))
+    cured = state.gone >= times.gone if quick else any(map(_may_be_cured, failed))
+    return _restart(state, now, times) if cured else state
+
+
+def _well(state: State) -> State:
+    return replace(state, failures=0, gone=0, reason=None, restart=False)
+
+
+def _partly(state: State, found: Sequence[Visit], now: float, times: Times) -> State:
+    """One address answers; another may not, which is said after the same patience."""
+    bad = [met for met in found if met.seen not in (Seen.OURS, Seen.GUARDED, Seen.NO_WAY)]
+    if not bad or now - state.since < times.often:
+        return replace(state, due_at=now + times.often)
+    return replace(state, due_at=now + times.often, reason=faults.of(bad[0]))
+
+
+def _unseen(state: State, times: Times, *, online: bool) -> State:
+    """Nobody could be reached at all: that is this machine, not the address."""
+    failures = state.failures + 1
+    known = state.proved or not online
+    said = faults.OFFLINE if known and failures >= times.failures else None
+    return replace(state, failures=failures, gone=0, reason=said)
+
+
+def _restart(state: State, now: float, times: Times) -> State:
+    pause = min(times.again * 2.0 ** max(0, min(state.restarts, 16) - 1), times.again_most)
+    if state.restarted_at is not None and now - state.restarted_at < pause:
+        return state
+    return replace(state, restart=True, restarts=state.restarts + 1, restarted_at=now)
+
+
+def _unknown_there(met: Visit) -> bool:
+    """Cloudflare has no tunnel for that name, or the name itself is gone."""
+    return met.seen is Seen.NO_NAME or (met.seen is Seen.CLOUDFLARE and met.code == "1033")
+
+
+def _may_be_cured(met: Visit) -> bool:
+    """A new start may cure it. Wrong DNS, certificates and foreign pages it does not."""
+    return met.seen is Seen.SILENT or (met.seen is Seen.CLOUDFLARE and met.code != "429")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of the addresses. `reason`: why they do not lead here, as far as that is
+    sure; `restart`: end this run for it. `facts`: when they were last proved, and how fast."""
+
+    reason: Reason | None = None
+    restart: bool = False
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a watch needs; each may be called from any thread.
+
+    `visit(hostname, early)` makes one visit, without looking the name up where it is early.
+    `served()` counts the visitors' requests through this tunnel. `online()`: this machine has
+    a network. `tell_time` hears what time the other side says it is, `met` every visit,
+    `connected` the names at each look. `now` goes on while this machine sleeps, `wall` is the
+    time of day.
+    """
+
+    visit: Callable[[str, bool], Visit]
+    served: Callable[[], int]
+    online: Callable[[], bool]
+    tell_time: Callable[[float], None]
+    met: Callable[[Visit, float], None]
+    connected: Callable[[tuple[str, ...]], None]
+    now: Callable[[], float]
+    wall: Callable[[], float]
+
+
+class AddressWatch:
+    """Watches the public addresses of one tunnel, over all its runs. Any thread.
+
+    In a run's probe, before the tunnel is first called ready: `first`. Then, with each reading
+    that says connected: `look`.
+    """
+
+    def __init__(self, means: Means, *, quick: bool, times: Times | None = None) -> None:
+        self._means = means
+        self._quick = quick
+        self._times = times or Times()
+        self._lock = threading.Lock()
+        self._state = State()
+        self._facts = Facts()
+        self._visiting = False
+
+    def first(self, run: int, hostname: str) -> Visit:
+        """Visit once and wait for it (seconds): the caller wants to know whether cloudflared
+        adds the secret (`Seen.REFUSED`: it does not) before the tunnel is called ready."""
+        self._note_look(run)
+        met = self._visit(hostname, soon=True)
+        self._note_visits(run, [met])
+        return met
+
+    def look(self, run: int, hostnames: Sequence[str]) -> Outlook:
+        """This run is connected and has these names, of which there may be none. Returns at
+        once, with what is known; begins a visit where one is due."""
+        names = tuple(hostnames)
+        self._means.connected(names)
+        state = self._note_look(run)
+        now = self._means.now()
+        with self._lock:
+            begin = bool(names) and not self._visiting and now >= state.due_at
+            self._visiting = self._visiting or begin
+            outlook = Outlook(state.reason, state.restart, self._facts)
+        if begin:
+            work = threading.Thread(
+                target=self._round, args=(run, names), name="address visit", daemon=True
+            )
+            work.start()
+        return outlook
+
+    def _note_look(self, run: int) -> State:
+        served, now = self._means.served(), self._means.now()
+        with self._lock:
+            if run != self._state.run:
+                self._facts = Facts()
+            self._state = looked(self._state, run, served, now, self._times)
+            return self._state
+
+    def _round(self, run: int, names: tuple[str, ...]) -> None:
+        try:
+            with self._lock:
+                state = self._state
+            soon = early(state, self._means.now(), self._times, quick=self._quick) and self._quick
+            self._note_visits(run, [self._visit(name, soon=soon) for name in names])
+        finally:
+            with self._lock:
+                self._visiting = False
+
+    def _visit(self, hostname: str, *, soon: bool) -> Visit:
+        met = self._means.visit(hostname, soon)
+        if met.date is not None:
+            self._means.tell_time(met.date)
+        self._means.met(met, self._means.wall())
+        return met
+
+    def _note_visits(self, run: int, found: Sequence[Visit]) -> None:
+        served, online = self._means.served(), self._means.online()
+        now, wall = self._means.now(), self._means.wall()
+        fast = min((m.round_trip_ms for m in found if m.round_trip_ms is not None), default=None)
+        proved = any(met.seen is Seen.OURS for met in found)
+        with self._lock:
+            state = self._state
+            # whoever came while the visit was under way proves more than the visit
+            state = looked(state, state.run, served, now, self._times)
+            if served == self._state.served or proved:
+                state = visited(
+                    state, run, found, now, self._times, quick=self._quick, online=online
+                )
+            self._state = state
+            if proved and run == state.run:
+                self._facts = Facts(proved_at=wall, round_trip_ms=fast)
