@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus_tray.app.addresses import Addresses, Around
 from nexus_tray.app.door import Door
 from nexus_tray.core.driver import Driver
 from nexus_tray.core.machine import Policy
 from nexus_tray.core.supervisor import Entry
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Desired, Level, Problem, ServiceKind
+from nexus_tray.model import Desired, Level, Problem, Reason, ServiceKind
 from nexus_tray.paths import Paths
 from nexus_tray.services import binaries, opencode_program
 from nexus_tray.services.cloudflared import TunnelDriver, lab_options
@@ -39,7 +40,8 @@ Append = Callable[[str, Level, str], None]
 
 @dataclass(frozen=True)
 class Parts:
-    """What the drivers are made of."""
+    """What the drivers are made of. `restarts`: how often a service was started again unasked;
+    `note` writes a sentence about a service into the journal."""
 
     paths: Paths
     started_in: Path
@@ -49,6 +51,8 @@ class Parts:
     on_upstream: Callable[[Upstream | None], None]
     on_visit: Callable[[float], None]
     append: Append
+    restarts: Callable[[str], int]
+    note: Callable[[str, str, Reason | None], None]
 
 
 class Fleet:
@@ -61,6 +65,17 @@ class Fleet:
         self._transports = Transports(parts.paths.data / "networks.json")
         self._folder: Path | None = None
         self._lab = lab_options(os.environ)
+        self.addresses = Addresses(
+            Around(
+                file=parts.paths.data / "addresses.json",
+                gateway=parts.door.gateway,
+                tell_time=parts.door.clock.tell,
+                network=self._transports.network,
+                restarts=parts.restarts,
+                note=parts.note,
+                front=self._lab.front if self._lab else None,
+            )
+        )
 
     def entries(self, settings: Settings) -> list[Entry]:
         """The services that these settings wish, in the order in which they start."""
@@ -122,8 +137,8 @@ class Fleet:
                     lambda *door: parts.door.gateway().open_door(*door),
                     lambda door: parts.door.gateway().close_door(door),
                     lambda door: parts.door.gateway().channel_proved(door),
-                    parts.door.clock.tell,
                 ),
+                addresses=self.addresses.watch(name, quick=wished.kind == "quick"),
                 transports=self._transports,
                 on_log=lambda level, text: parts.append(name, level, text),
                 lab=self._lab,

@@ -41,7 +41,7 @@ from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Hop, Level, Problem, Reason, ServiceKind
+from nexus_tray.model import Hop, Level, Problem, Reason, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.reports import Bundle, NetworkDoor, TokenFacts
 from nexus_tray.services.activity import ActivityWatch
@@ -148,6 +148,8 @@ class Program:
                 on_upstream=self._upstream_changed,
                 on_visit=self.supervisor.set_visited,
                 append=logs.append,
+                restarts=lambda name: _restarts(journal.latest(), name),
+                note=self.supervisor.note,
             )
         )
         settings.listen(lambda now: self.supervisor.adopt(self._fleet.entries(now.settings)))
@@ -292,9 +294,10 @@ class Program:
                 origin=lambda _: service_of(paths.tunnel_socket),
                 configuration=lambda _: "",
                 routes=lambda _: (),
-                certificates=lambda _: (),
+                certificates=self._fleet.addresses.certificates,
                 by_hand=lambda _: (),
-                changes=lambda _: 0,
+                changes=self._fleet.addresses.changes,
+                reason=lambda tunnel: self._fleet.addresses.reason(tunnel.name),
                 zones=tuple,
                 network=NetworkDoor,
             )
@@ -307,6 +310,12 @@ class Program:
         self._door.set_upstream(upstream)
         self._watch.set_upstream(upstream)
         self._doctor.set_upstream(upstream)
+
+
+def _restarts(snapshot: Snapshot, name: str) -> int:
+    """How often that service was started again although nobody asked."""
+    service = snapshot.service(name)
+    return service.restarts if service is not None else 0
 
 
 def _not_yet_tokens(_: str) -> TokenFacts:

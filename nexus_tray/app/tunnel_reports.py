@@ -7,6 +7,7 @@ each asked once for each tunnel. Runs on the caller's thread, and takes as long 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nexus_tray.model import Reason
 from nexus_tray.reports import (
     CertificateReport,
     NetworkDoor,
@@ -29,6 +30,7 @@ class Sources:
     certificates: Callable[[TunnelSettings], tuple[CertificateReport, ...]]
     by_hand: Callable[[TunnelSettings], tuple[str, ...]]
     changes: Callable[[str], int]
+    reason: Callable[[TunnelSettings], Reason | None]
     zones: Callable[[], tuple[Zone, ...]]
     network: Callable[[], NetworkDoor]
 
@@ -62,4 +64,5 @@ class TunnelReports:
             certificates=tell.certificates(tunnel),
             by_hand=tell.by_hand(tunnel),
             changes=tell.changes(tunnel.name),
+            reason=tell.reason(tunnel),
         )

@@ -13,9 +13,10 @@ import msgspec
 
 from nexus_tray.cloudflare.config_file import service_of
 from nexus_tray.model import Level
-from nexus_tray.services.channel_check import Front
+from nexus_tray.services.address_watch import AddressWatch
 from nexus_tray.services.cloudflared_run import Doors, LabOptions, Plan, Run
 from nexus_tray.services.cloudflared_watch import Limits
+from nexus_tray.services.public_visit import Front
 from nexus_tray.services.run_driver import RunDriver
 from nexus_tray.services.transport import QUIC, Transports
 
@@ -30,7 +31,8 @@ class TunnelDriver(RunDriver):
     what we were given ourselves, of which the child gets an allow-list; both are called
     for each start, in a thread. `socket`: the gateway's (None: it has none, as on Windows);
     `port`: tells its loopback port, which HTTP/2 needs (see `Gateway.tunnel_port`).
-    `folder` is the tunnel's own (`paths.tunnel(name)`). `on_log` gets each line of its log,
+    `folder` is the tunnel's own (`paths.tunnel(name)`); `addresses` watches its public names
+    (`app.addresses`). `on_log` gets each line of its log,
     from any thread, and must not block.
     """
 
@@ -45,6 +47,7 @@ class TunnelDriver(RunDriver):
         port: Callable[[], int],
         folder: Path,
         doors: Doors,
+        addresses: AddressWatch,
         transports: Transports,
         on_log: Callable[[Level, str], None],
         limits: Limits | None = None,
@@ -59,6 +62,7 @@ class TunnelDriver(RunDriver):
             service=lambda chosen: _service(chosen, socket, port),
             folder=folder,
             doors=doors,
+            addresses=addresses,
             transports=transports,
             on_log=on_log,
             limits=limits or Limits(),

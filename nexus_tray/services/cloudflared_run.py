@@ -21,12 +21,13 @@ from nexus_tray.cloudflare.log_lines import LogEntry, read_line
 from nexus_tray.core.driver import Cause, Exited, Failure, Observed, Probed, Report
 from nexus_tray.model import Facts, Level, Problem
 from nexus_tray.services import cloudflared_faults as faults
-from nexus_tray.services.channel_check import Front, Seen, visit
+from nexus_tray.services.address_watch import AddressWatch
 from nexus_tray.services.cloudflared_status import Reading, StatusPort
 from nexus_tray.services.cloudflared_watch import Limits, Verdict, Watch, judge
 from nexus_tray.services.environment import TOOL, child_environment
 from nexus_tray.services.pipes import NOTICE
 from nexus_tray.services.process import ChildProcess
+from nexus_tray.services.public_visit import Front, Seen
 from nexus_tray.services.transport import Transports
 from nexus_tray.store import files
 
@@ -45,14 +46,12 @@ class Doors:
 
     `open_door(name, secret, holds_events)` admits what carries the secret as coming by
     this tunnel; `close_door(name)` ends that; `channel_proved(name)` tells whether a
-    request with the present secret has arrived. `tell_time(at)` hears what time it is by
-    Cloudflare's clock.
+    request with the present secret has arrived.
     """
 
     open_door: Callable[[str, str, bool], None]
     close_door: Callable[[str], None]
     channel_proved: Callable[[str], bool]
-    tell_time: Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,12 @@ class Plan:
     service: Callable[[str], str]
     folder: Path
     doors: Doors
+    addresses: AddressWatch
     transports: Transports
     on_log: Callable[[Level, str], None]
     limits: Limits = field(default_factory=Limits)
     lab: LabOptions | None = None
     now: Callable[[], float] = time.monotonic
-    front: Front = field(default_factory=Front)
 
 
 class Run:
@@ -244,7 +243,7 @@ class Run:
         if verdict.reason is None and reading is not None:
             if first:
                 self._plan.transports.worked(watch.transport, self._network)
-            verdict = self._proved(reading) or verdict
+            verdict = self._proved(reading) or self._reached(reading) or verdict
         if reading is not None:
             self._tell(reading)
         return verdict
@@ -262,13 +261,22 @@ class Run:
             self._checks_left = 0
             return None
         self._checks_left -= 1
-        found = visit(reading.hostname, plan.lab.front if plan.lab else plan.front)
-        if found.date is not None:
-            plan.doors.tell_time(found.date)
+        found = plan.addresses.first(self._number, reading.hostname)
         if found.seen is Seen.REFUSED and not plan.doors.channel_proved(plan.name):
             failure = Failure(Cause.FATAL, faults.no_tag())
             return Verdict(failure.reason, failure=failure)
         return None
+
+    def _reached(self, reading: Reading) -> Verdict | None:
+        """What visits of our own through the public address found; None: nothing against it."""
+        names = (reading.hostname,) if reading.hostname is not None else ()
+        outlook = self._plan.addresses.look(self._number, names)
+        if outlook.facts != Facts():
+            self._report(Observed(self._number, outlook.facts))
+        if outlook.reason is None:
+            return None
+        failure = Failure(Cause.NETWORK, outlook.reason) if outlook.restart else None
+        return Verdict(outlook.reason, failure=failure)
 
     def _tell(self, reading: Reading) -> None:
         """Report what was measured. Locations are stale while away, and so left out."""

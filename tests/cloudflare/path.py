@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
+from nexus_tray.app.addresses import Addresses, Around
 from nexus_tray.core.driver import Exited, Observed, Probed
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.machine import Policy
 from nexus_tray.core.supervisor import Clock, Entry, Supervisor
 from nexus_tray.gateway.server import Gateway
-from nexus_tray.model import Desired, Level, Service, ServiceKind, ServiceState, Snapshot
+from nexus_tray.model import Desired, Level, Reason, Service, ServiceKind, ServiceState, Snapshot
+from nexus_tray.services.address_watch import Times
 from nexus_tray.services.cloudflared import TunnelDriver, lab_options
 from nexus_tray.services.cloudflared_run import Doors
 from nexus_tray.services.cloudflared_watch import Limits
@@ -78,6 +80,28 @@ class Path:
         self.supervisor = Supervisor(self.journal, "test", clock)
         self._supervised = False
         self._drivers: list[TunnelDriver] = []
+        self.times = Times()
+        self.notes: list[tuple[str, str, Reason | None]] = []
+        self._addresses: Addresses | None = None
+
+    @property
+    def addresses(self) -> Addresses:
+        if self._addresses is None:
+            lab = lab_options({"NEXUS_TRAY_CLOUDFLARED_LAB": str(self.lab.file)})
+            assert lab is not None
+            self._addresses = Addresses(
+                Around(
+                    file=self.folder / "addresses.json",
+                    gateway=lambda: self.gateway,
+                    tell_time=self.told_times.append,
+                    network=lambda: self.network,
+                    restarts=lambda _: self.tunnel.restarts if self.tunnel else 0,
+                    note=lambda *note: self.notes.append(note),
+                    front=lab.front,
+                    times=self.times,
+                )
+            )
+        return self._addresses
 
     def driver(
         self,
@@ -99,8 +123,8 @@ class Path:
                 self.gateway.open_door,
                 self.gateway.close_door,
                 self.gateway.channel_proved,
-                self.told_times.append,
             ),
+            addresses=self.addresses.watch(TUNNEL, quick=True),
             transports=self.transports,
             on_log=lambda level, text: self.log.append((level, text)),
             limits=limits,

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
@@ -13,10 +12,10 @@ import pytest
 from nexus_tray.cloudflare.config_file import configuration
 from nexus_tray.core.driver import Cause, Exited, Failure, Observed, Probed
 from nexus_tray.model import Facts, Level, Problem
-from nexus_tray.services import channel_check, cloudflared_faults
-from nexus_tray.services.channel_check import REFUSED_AT_THE_DOOR, Front, Seen
+from nexus_tray.services import cloudflared_faults
 from nexus_tray.services.cloudflared import lab_options
 from nexus_tray.services.cloudflared_watch import Limits
+from nexus_tray.services.public_visit import REFUSED_AT_THE_DOOR
 from tests.cloudflare.lab import STANDIN, Lab, cloudflareds, until
 from tests.cloudflare.path import TUNNEL, Path, Reports
 
@@ -276,20 +275,6 @@ def test_what_the_gateway_says_to_strangers_is_what_the_check_looks_for(path: Pa
             answer += data
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert REFUSED_AT_THE_DOOR in answer
-
-
-def test_the_channel_check_tells_nothing_from_an_answer(lab: Lab) -> None:
-    front = lab_options({"NEXUS_TRAY_CLOUDFLARED_LAB": str(lab.file)})
-    assert front is not None
-    found = channel_check.visit("nobody.trycloudflare.com", front.front)
-    assert found.seen is Seen.ANSWERED
-    assert found.date is not None
-    assert abs(found.date - time.time()) < 60
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    assert channel_check.visit("a.trycloudflare.com", Front("127.0.0.1", port)).seen is Seen.NOTHING
-    untrusted = Front(front.front.host, front.front.port)
-    assert channel_check.visit("a.trycloudflare.com", untrusted).seen is Seen.NOTHING
 
 
 def test_without_the_variable_there_is_no_lab() -> None:
