@@ -65,9 +65,15 @@ def service_of(gateway: Path | int) -> str:
     return f"unix:{path}"
 
 
-def configuration(service: str) -> bytes:
-    """The whole configuration file of a tunnel that leads to `service` and nowhere else."""
-    return msgspec.json.encode({"ingress": [{"service": service}]})
+def configuration(service: str, tunnel_id: str = "", credentials: Path | None = None) -> bytes:
+    """The whole configuration file of a tunnel that leads to `service` and nowhere else.
+
+    `tunnel_id` and `credentials` (the path of the file, no secret) are a named tunnel's. A token
+    tunnel has them in its token; what Cloudflare sends it takes the place of these rules.
+    """
+    named = {"tunnel": tunnel_id, "credentials-file": str(credentials)} if credentials else {}
+    whole = {**named, "ingress": [{"service": service}]}
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
 
 
 def quick_arguments(
@@ -79,6 +85,30 @@ def quick_arguments(
     back from an outage up to 100 s late (FACTS.md). `grace`: seconds that requests in
     flight get at the end. Nothing secret stands here.
     """
+    return (*_options(config, transport, grace), *extra, "--url", NOWHERE)
+
+
+def run_arguments(
+    config: Path, transport: str, *, grace: int, tunnel_id: str = ""
+) -> tuple[str, ...]:
+    """The command line of a tunnel that exists already, as `quick_arguments`.
+
+    `tunnel_id`: a named tunnel's; empty: the token, which is in the environment, says which.
+    """
+    return (*_options(config, transport, grace), "run", *([tunnel_id] if tunnel_id else []))
+
+
+def validate_arguments(config: Path) -> tuple[str, ...]:
+    """The command line by which cloudflared itself checks the rules of a configuration file."""
+    return ("tunnel", "--config", str(config), "--no-autoupdate", "ingress", "validate")
+
+
+def token_environment(token: str) -> dict[str, str]:
+    """A tunnel's token, where it is not logged: only in the environment (FACTS.md)."""
+    return {"TUNNEL_TOKEN": token}
+
+
+def _options(config: Path, transport: str, grace: int) -> tuple[str, ...]:
     retries = ("--retries", "1") if transport == "http2" else ()
     return (
         "tunnel",
@@ -91,8 +121,6 @@ def quick_arguments(
         "--grace-period", f"{grace}s",
         "--protocol", transport,
         *retries,
-        *extra,
-        "--url", NOWHERE,
     )  # fmt: skip
 
 

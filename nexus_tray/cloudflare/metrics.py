@@ -8,7 +8,7 @@ a stranger's. Traps (FACTS.md): `ha_connections` may read 1 while down and is no
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -149,10 +149,15 @@ def parse_quicktunnel(body: bytes) -> str | None:
     return None if name == _API_HOST else name
 
 
+class _Origin(msgspec.Struct, rename="camel"):
+    bastion_mode: bool = False
+
+
 class _Rule(msgspec.Struct):
     service: str
     hostname: str = ""
     path: object = None
+    origin: _Origin = msgspec.field(default_factory=_Origin, name="originRequest")
 
 
 class _Ingress(msgspec.Struct):
@@ -162,6 +167,65 @@ class _Ingress(msgspec.Struct):
 class _Config(msgspec.Struct):
     version: int
     config: _Ingress
+
+
+@dataclass(frozen=True)
+class IngressRule:
+    """One rule in force: who asks for `hostname` (empty: for any) is led to `service`."""
+
+    hostname: str
+    service: str
+
+    @property
+    def answers_alone(self) -> bool:
+        """cloudflared itself answers with a status; the request leads nowhere."""
+        return self.service.startswith("http_status:")
+
+
+@dataclass(frozen=True)
+class Ingress:
+    """The rules in force. `remote`: they came from Cloudflare, not from our file."""
+
+    remote: bool
+    rules: tuple[IngressRule, ...]
+
+    def stranger(self, ours: Collection[str]) -> IngressRule | None:
+        """The first rule that leads anywhere else than to one of `ours`, if any."""
+        leading = (rule for rule in self.rules if not rule.answers_alone)
+        return next((rule for rule in leading if rule.service not in ours), None)
+
+    def hostnames(self) -> tuple[str, ...]:
+        """The names that are led somewhere, in their order; patterns among them."""
+        names = (r.hostname.lower() for r in self.rules if r.hostname and not r.answers_alone)
+        return tuple(dict.fromkeys(names))
+
+    def takes(self, name: str) -> bool:
+        """Whether a request for `name` is led somewhere."""
+        for rule in self.rules:  # the first that fits counts
+            if _fits(rule.hostname.lower(), name):
+                return not rule.answers_alone
+        return False
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """cloudflared's rule: nothing is every name, and `*.` stands for any beginning."""
+    if pattern in ("", "*"):
+        return True
+    return name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern
+
+
+def parse_config(body: bytes) -> Ingress | None:
+    """The rules of `/config`; None when it is no such answer. A bastion, which leads wherever a
+    visitor says, counts as that whatever else its rule names."""
+    try:
+        told = msgspec.json.decode(body, type=_Config)
+    except msgspec.DecodeError:
+        return None
+    rules = (
+        IngressRule(r.hostname, "bastion" if r.origin.bastion_mode else r.service)
+        for r in told.config.ingress
+    )
+    return Ingress(told.version >= 0, tuple(rules))
 
 
 def leads_only_to(service: str, body: bytes) -> bool:

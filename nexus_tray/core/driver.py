@@ -65,11 +65,14 @@ class Probed:
 
     `blame`: the failure counts as a strike against the run, and enough strikes end it.
     A tunnel that lost the network is unwell without blame: killing it cures nothing.
+    `up`: it has started, though something is amiss (`reason`): waiting longer for its start
+    would change nothing.
     """
 
     run: int
     reason: Reason | None = None
     blame: bool = True
+    up: bool = False
 
 
 @dataclass(frozen=True)

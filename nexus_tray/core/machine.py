@@ -11,7 +11,7 @@ monotonic seconds. Invariants, walked at random in tests/core/test_machine.py:
 - every state that waits has a deadline, so nothing waits for ever;
 - every state but STOPPED-as-wished and RUNNING can say why (`reason`).
 
-    STOPPED --wish--> STARTING --probe ok--> RUNNING <--ok/bad--> DEGRADED
+    STOPPED --wish--> STARTING --probe ok--> RUNNING <--ok/bad--> DEGRADED <--up but bad-- STARTING
        ^                 |  ^                   |                    |
        |               exit  \\--deadline--- BACKOFF <---exit---------+--strikes--> STOPPING
        +--- STOPPING <-- wish                   \\--loop/fatal--> FAILED
@@ -249,7 +249,7 @@ def _probed(machine: Machine, item: Probed, now: float, policy: Policy) -> Stepp
         machine = replace(_enter(machine, S.RUNNING, now), reason=None, strikes=0)
         return replace(machine, probe_at=now + policy.probe_running), ()
     machine = replace(machine, unwell=Cause.CRASH if item.blame else Cause.NETWORK)
-    if machine.state is S.STARTING:  # not ready yet is no strike; the deadline decides
+    if machine.state is S.STARTING and not item.up:  # no strike yet; the deadline decides
         return replace(machine, reason=item.reason, probe_at=now + policy.probe_starting), ()
     strikes = machine.strikes + 1 if item.blame else 0
     machine = replace(

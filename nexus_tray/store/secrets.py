@@ -1,4 +1,5 @@
-"""Provider keys: in the system's keyring, or in an encrypted file that says it is one.
+"""Provider keys and tunnels' tokens: in the system's keyring, or in an encrypted file that says it
+is one.
 
 Owns where secrets lie, which names they may have, and what is said about it. Imports the
 model, the paths and its own room. Any thread may call any method.
@@ -6,6 +7,9 @@ model, the paths and its own room. Any thread may call any method.
 Where no keyring is, there is nothing until the user gives a passphrase for the file; once
 that file exists, it is what is used, so that keys are never in two places. Nothing here
 ever prints a secret, nor a name that may be a secret given in the wrong place.
+
+Keys are for OpenCode, whose agent reads them; tunnels' tokens never are. So they have a
+namespace of their own, and nothing that lists keys can list them.
 """
 
 import re
@@ -21,6 +25,7 @@ SERVICE = "nexus-tray"
 # SECURITY.md 34: whoever asks is answered within 3 s.
 TIME_LIMIT = 2.5
 SECRET_CHARACTERS = 8192
+_TUNNEL = "tunnel:"
 # They steer programs instead of being keys; ours among them would open what we closed.
 _STEERING = re.compile(
     r"(PATH|HOME|SHELL|IFS|BASH_ENV|ENV|(LD|DYLD|NEXUS|TUNNEL|OPENCODE_SERVER)_.*|OPENCODE_PASSWORD)",
@@ -53,6 +58,7 @@ class SecretStore:
     ) -> None:
         self._path = paths.secrets_file
         self._keyring = Keyring(service, time_limit)
+        self._tokens = Keyring(f"{service}-tunnels", time_limit)
         self._lock = threading.Lock()
         self._file: secret_file.SecretFile | None = None
 
@@ -81,7 +87,8 @@ class SecretStore:
         """
         with self._lock:
             if self._path.exists():
-                return self._opened().read()
+                stored = self._opened().read()
+                return {name: one for name, one in stored.items() if not name.startswith(_TUNNEL)}
             try:
                 return self._keyring.all()
             except Problem as problem:
@@ -113,6 +120,37 @@ class SecretStore:
             else:
                 self._keyring.delete(name)
 
+    def tunnel_token(self, tunnel_id: str) -> str | None:
+        """A tunnel's token, or None. Raises as `all` does."""
+        with self._lock:
+            if self._path.exists():
+                return self._opened().read().get(_TUNNEL + tunnel_id)
+            try:
+                return self._tokens.all().get(_entry(tunnel_id))
+            except Problem as problem:
+                if problem.reason.code == NO_KEYRING.code:
+                    return None
+                raise
+
+    def set_tunnel_token(self, tunnel_id: str, token: str) -> None:
+        """Store a tunnel's token. Raises as `set` does."""
+        with self._lock:
+            if self._path.exists():
+                file = self._opened()
+                file.write({**file.read(), _TUNNEL + tunnel_id: token})
+            else:
+                self._tokens.set(_entry(tunnel_id), token)
+
+    def delete_tunnel_token(self, tunnel_id: str) -> None:
+        """Forget a tunnel's token; one that is not there is fine. Raises as `all` does."""
+        with self._lock:
+            if self._path.exists():
+                file, gone = self._opened(), _TUNNEL + tunnel_id
+                left = {key: value for key, value in file.read().items() if key != gone}
+                file.write(left)
+            else:
+                self._tokens.delete(_entry(tunnel_id))
+
     def unlock(self, passphrase: str) -> None:
         """Open the encrypted file; make it where there is none and no keyring answers.
 
@@ -128,6 +166,11 @@ class SecretStore:
         if self._file is None:
             raise Problem(_FILE_LOCKED)
         return self._file
+
+
+def _entry(tunnel_id: str) -> str:
+    """A tunnel's UUID as a name that a keyring's entry may have (`NAME`)."""
+    return "tunnel_" + tunnel_id.replace("-", "_")
 
 
 def _check(name: str, secret: str) -> None:

@@ -69,6 +69,8 @@ TABLE: list[tuple[str, Sequence[Input], ServiceState, Sequence[Effect]]] = [
     ("a second wish changes nothing", [RUN, RUN], S.STARTING, [Start(1)]),
     ("only a probe makes it running", [RUN, Probed(1)], S.RUNNING, [Start(1)]),
     ("not ready yet is no strike", [RUN, *[Probed(1, DEAF)] * 9], S.STARTING, [Start(1)]),
+    ("up but unwell is degraded at once", [RUN, Probed(1, DEAF, blame=False, up=True)],
+     S.DEGRADED, [Start(1)]),
     ("an old run's probe is ignored", [RUN, Probed(0)], S.STARTING, [Start(1)]),
     ("one bad probe degrades", [RUN, Probed(1), Probed(1, DEAF)], S.DEGRADED, [Start(1)]),
     ("a good one heals", [RUN, Probed(1), Probed(1, DEAF), Probed(1)], S.RUNNING, [Start(1)]),
