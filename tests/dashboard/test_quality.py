@@ -22,6 +22,7 @@ from nexus_tray.model import Activity, Level, LogQuery
 from nexus_tray.paths import find
 from tests.api.doubles import House, StoredLogs, stored_house, until
 from tests.dashboard import house as made
+from tests.dashboard import tunnel_house as tunnels
 from tests.dashboard.conftest import UI, start
 
 MAIN = (UI / "main.js").read_text(encoding="utf-8")
@@ -71,7 +72,8 @@ class Room:
         self.asked.clear()
         now = time.time()
         activity = Activity(sessions=made.sessions(now), questions=(made.PERMISSION, made.CHOICE))
-        made.well(self.house, now, activity=activity)
+        more = {"services": tunnels.tunnel_services(now), "jobs": tunnels.jobs(now)}
+        made.well(self.house, now, activity=activity, **(more if path == "/tunnels" else {}))
         page = self.context.new_page()
         page.add_init_script(WATCH)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -90,6 +92,7 @@ def room(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     paths = find({"NEXUS_TRAY_HOME": str(tmp_path_factory.mktemp("room") / "home")})
     with stored_house(paths) as house:
         made.note_some(house)
+        tunnels.settle(house)
         for number in range(60):
             level = list(Level)[number % 4]
             house.logs._store.append("quick", level, f"line {number} " + "and more words " * 12)

@@ -5,7 +5,7 @@ import { enter, token } from "/api.js";
 import { start, useLive, useNow } from "/live.js";
 import { Failure, Overlays, Why, present, say, toast } from "/parts.js";
 import { Overview } from "/overview.js";
-import { span } from "/words.js";
+import { JOB_STATES, isOver, jobTitle, span } from "/words.js";
 
 const PAGES = [
   { path: "/", name: "Overview", key: "o", load: async () => Overview },
@@ -112,6 +112,7 @@ function Shell() {
         <button type="button" class="plain" onClick=${showShortcuts} aria-label="Keyboard shortcuts">?</button></div>
     </nav>
     <main id="main" tabindex="-1"><${Line} live=${live} />
+      ${page.path !== "/tunnels" && html`<${JobLine} jobs=${snapshot?.jobs || []} />`}
       <${Failure} error=${error} />
       ${snapshot && Body && html`<${Body} key=${page.path} live=${live} search=${search} />`}
       ${!snapshot && live.line === "opening" && html`<p class="dim">Asking Nexus Tray…</p>`}
@@ -119,6 +120,13 @@ function Shell() {
 }
 
 const asked = (snapshot) => snapshot?.activity?.questions.length || 0;
+
+/** What takes long and is not over, on every page but its own. */
+function JobLine({ jobs }) {
+  const open = jobs.filter((job) => !isOver(job));
+  return open.length > 0 && html`<p class="small jobs-line">${open.map((job, at) => html`${at > 0 && " · "}<a href="#/tunnels">
+    ${jobTitle(job)}: ${JOB_STATES[job.state][1].toLowerCase()}</a>`)}</p>`;
+}
 
 /** Say a new headline, but not each of several that follow one another at once; and what the
  *  page has recovered from. */

@@ -3,7 +3,7 @@
 import { html, useState } from "/vendor/preact-htm.js";
 import { send } from "/api.js";
 import { useNow } from "/live.js";
-import { Act, Copy, Failure, State, Why, presentQr } from "/parts.js";
+import { Act, Failure, State, Why } from "/parts.js";
 import { STATES, age, bytes, inert, span, tail, title } from "/words.js";
 
 const path = (service) => `/services/${encodeURIComponent(service.name)}`;
@@ -37,23 +37,17 @@ function facts(service, activity, now) {
 }
 
 /** `said`: the reason that the page has told already, which is only named here. */
-export function ServiceCard({ service, activity, full, said }) {
+export function ServiceCard({ service, activity, said }) {
   const now = useNow();
   const [error, setError] = useState(null);
   const [kind, word] = STATES[service.state];
   const held = service.state === "stopped" && service.desired === "running";
   const id = `service-${service.name}`;
-  const { address } = service.facts;
   return html`<section class="sheet card" aria-labelledby=${id}>
     <div class="row between"><h2 id=${id}>${title(service)}</h2><${State} kind=${kind} word=${held ? "Held back" : word} /></div>
     ${service.reason && html`<div class="note ${held ? "busy" : "down"}">
       <${Why} reason=${said?.code === service.reason.code ? { what: said.what } : service.reason} /></div>`}
     ${service.next_try_at != null && html`<p class="dim">Next try in ${span(Math.max(0, service.next_try_at - now))}.</p>`}
-    ${full && html`<div class="row between wrap address">${address
-      ? html`<a class="mono link" href=${address} target="_blank" rel="noreferrer">${address}</a><div class="row">
-          <${Copy} text=${address} name="Copy the address of ${service.name}" />
-          <button type="button" aria-label="QR code of ${service.name}" onClick=${() => presentQr(address)}>QR code</button></div>`
-      : html`<span class="dim">A new address at each start.</span>`}</div>`}
     <dl>${facts(service, activity, now).map(([name, value]) => html`<${Fact} name=${name}>${value}<//>`)}</dl>
     <${Failure} error=${error} />
     <${Buttons} service=${service} activity=${activity} fail=${setError} />
@@ -62,10 +56,12 @@ export function ServiceCard({ service, activity, full, said }) {
 
 /** What would be cut off, asked before it is. */
 function loss(service, activity, deed) {
-  if (service.kind === "tunnel" && service.facts.address) {
+  if (service.kind === "tunnel" && (service.facts.address || service.state === "running")) {
+    const quick = (service.facts.address || "").endsWith(".trycloudflare.com");
     return {
       title: `${deed} the tunnel?`, yes: deed, danger: true,
-      text: "Its address goes with it: the next start has a new one, and everybody signs in again there.",
+      text: quick ? "Its address goes with it: the next start has a new one, and everybody signs in again there."
+        : "Requests that run through it end. Its address stays the same.",
     };
   }
   const busy = activity?.sessions.filter((one) => one.state !== "idle" && one.state !== "unknown") || [];
@@ -79,7 +75,7 @@ function loss(service, activity, deed) {
   return null;
 }
 
-function Buttons({ service, activity, fail }) {
+export function Buttons({ service, activity, fail }) {
   const wanted = service.desired === "running";
   const name = title(service);
   const starts = ["starting", "backoff"].includes(service.state);

@@ -92,3 +92,24 @@ export function title(service) {
 
 /** The first letter as a sentence begins. */
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+// -- tunnels ------------------------------------------------------------------------------------
+
+export const JOB_STATES = {
+  running: ["busy", "Under way"], waiting: ["busy", "Waits for you"], done: ["up", "Done"],
+  failed: ["down", "Failed"], cancelled: ["off", "Cancelled"],
+};
+
+export const isOver = (job) => ["done", "failed", "cancelled"].includes(job.state);
+
+/** What a job does. */
+export function jobTitle({ kind, subject }) {
+  const name = `“${inert(subject)}”`;
+  if (kind === "login") return "Sign in at Cloudflare";
+  if (kind === "create") return `Make tunnel ${name}`;
+  if (kind === "delete") return `Delete tunnel ${name}`;
+  return kind === "routes" ? `Lead host names to ${name}` : capital(`${inert(kind)} ${subject && name}`);
+}
+
+/** Where a route leads, as people say it. */
+export const goal = (service) => (service ? inert(service) : "OpenCode");
