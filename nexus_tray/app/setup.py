@@ -1,13 +1,12 @@
 """The first start: which programs are there, how far it has come, what a step does.
 
-Owns the report `Setup` and the commands FetchTool, CancelFetch and PassStep. What was passed is
-kept in a file, so a crash or a closed page costs nothing. Any thread may call; `read` may take
-seconds when a program is asked for its version for the first time.
+Owns the report `Setup` and the commands FetchTool, CancelFetch, RestoreTool and PassStep. What
+was passed is kept in a file, so a crash or a closed page costs nothing. Any thread may call;
+`read` may take seconds when a program is asked for its version for the first time.
 """
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,16 @@ from pathlib import Path
 import msgspec
 
 from nexus_tray.cloudflare.release import pin_for
-from nexus_tray.commands import AnyCommand, CancelFetch, FetchTool, PassStep
+from nexus_tray.commands import AnyCommand, CancelFetch, FetchTool, PassStep, RestoreTool
 from nexus_tray.core.driver import Input, Wish
 from nexus_tray.core.local_backend import Handler
 from nexus_tray.model import Desired, Hop, Problem, Reason, ServiceKind, ServiceState, Snapshot
 from nexus_tray.reports import Setup, ToolState
 from nexus_tray.services import binaries, opencode_install, opencode_program
 from nexus_tray.services.download import install_cloudflared
-from nexus_tray.services.fetches import Fetches, sweep
+from nexus_tray.services.fetches import Fetches, unknown_tool
 from nexus_tray.services.progress import Progress
+from nexus_tray.services.shelf import key
 from nexus_tray.settings import Settings
 from nexus_tray.store import setup_file
 from nexus_tray.store.setup_file import SetupRecord
@@ -31,6 +31,8 @@ from nexus_tray.store.setup_file import SetupRecord
 logger = logging.getLogger(__name__)
 
 TOOLS = ("opencode", "cloudflared")
+NAMES = {"opencode": "OpenCode", "cloudflared": "cloudflared"}
+HOPS = {"opencode": Hop.OPENCODE, "cloudflared": Hop.CLOUDFLARED}
 FINISH = "finish"
 STEPS = ("tools", "folder", "password", "tunnel", "phone", "login", FINISH)
 
@@ -88,6 +90,7 @@ class SetupKeeper:
         return {
             FetchTool: lambda command: self._fetches.begin(command.name),
             CancelFetch: lambda command: self._fetches.cancel(command.name),
+            RestoreTool: self._restore,
             PassStep: self._pass,
         }
 
@@ -144,7 +147,36 @@ class SetupKeeper:
                 fetch=fetch,
                 reason=failed or problem.reason,
             )
-        return ToolState(name=name, path=str(path), version=self._version(path))
+        version, shelf = self._version(path), binaries.shelf(name, ground.tools)
+        ours = (own := shelf.present()) is not None and path == own[1]
+        old = ours and version is not None and key(version) < key(binaries.pinned(name))
+        return ToolState(
+            name=name,
+            path=str(path),
+            version=version,
+            fetchable=old and fetchable(name),
+            fetch=fetch,
+            restorable=shelf.restorable() if ours else None,
+            reason=failed or self._state_of(name, version, old=old),
+        )
+
+    def _state_of(self, name: str, version: str | None, *, old: bool) -> Reason | None:
+        """What there is to say of a program that is there: too old, or another one runs."""
+        if old and version is not None:
+            return _too_old(name, version)
+        kind = ServiceKind.OPENCODE if name == "opencode" else ServiceKind.TUNNEL
+        for service in self._ground.snapshot().services:
+            runs = service.facts.version
+            if service.kind is kind and runs and version and runs != version:
+                return _not_yet(name, version, runs, service.name)
+        return None
+
+    def _restore(self, command: RestoreTool) -> str:
+        if command.name not in TOOLS:
+            raise Problem(unknown_tool(command.name))
+        version = binaries.shelf(command.name, self._ground.tools).restore(command.name)
+        self._ground.reapply()
+        return f"{NAMES[command.name]} {version} is used from its next start on."
 
     def _version(self, path: Path) -> str | None:
         """Asked once for each file: it starts a process."""
@@ -169,15 +201,30 @@ def fetchable(name: str) -> bool:
 def own_installers(tools: Path) -> Installers:
     """The two downloads, into our own folder."""
 
-    def opencode(progress: Progress) -> Path:
-        sweep(opencode_program.own(tools).parent, time.time())
-        return opencode_install.install(tools, progress=progress)
+    return {
+        "opencode": lambda progress: opencode_install.install(tools, progress=progress),
+        "cloudflared": lambda progress: install_cloudflared(tools, progress=progress),
+    }
 
-    def cloudflared(progress: Progress) -> Path:
-        sweep(binaries.own_cloudflared(tools).parent, time.time())
-        return install_cloudflared(tools, progress=progress)
 
-    return {"opencode": opencode, "cloudflared": cloudflared}
+def _too_old(name: str, version: str) -> Reason:
+    return Reason(
+        code="tool-old",
+        hop=HOPS[name],
+        what=f"{NAMES[name]} {version} is older than {binaries.pinned(name)}, which we know.",
+        meaning="It works, but may lack corrections. What runs goes on until it is restarted.",
+        cure="Update it; one can go back to the version before.",
+    )
+
+
+def _not_yet(name: str, version: str, runs: str, service: str) -> Reason:
+    return Reason(
+        code="tool-restart",
+        hop=HOPS[name],
+        what=f"{NAMES[name]} {version} is here, but {runs} is the one that runs.",
+        meaning="It goes on until it is started again.",
+        cure=f"When nothing is under way: nexus-tray restart {service}",
+    )
 
 
 def _no_step(name: str) -> Reason:

@@ -1,13 +1,12 @@
 """The programs on their way here: begun, watched, ended.
 
-Owns one thread for each download under way and what came of it last. The downloads are
-`download` and `opencode_install`, which check what they fetch. Imports the model, the reports
-and this room. Any thread may call; nothing here blocks but `close`, for a moment.
+Owns one thread for each download under way and what came of it last. Cancelled, nothing of one is
+left; when the program ends or the network breaks, what is here is gone on with next time. The
+downloads are `download` and `opencode_install`, which check what they fetch. Imports the model,
+the reports and this room. Any thread may call; nothing here blocks but `close`, for a moment.
 """
 
-import contextlib
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +15,11 @@ from pathlib import Path
 
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.reports import Fetch
-from nexus_tray.services.progress import Cancelled, Progress
+from nexus_tray.services.progress import Cancelled, Progress, Suspended
 
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 1.0
-LEFT_OVER_SECONDS = 1800.0
-"""No download takes as long: what is older was left by a program that was killed."""
 
 
 @dataclass
@@ -30,6 +27,7 @@ class _Way:
     """One download under way."""
 
     over: threading.Event = field(default_factory=threading.Event)
+    end: type[Cancelled] = Cancelled
     fetch: Fetch = field(default_factory=Fetch)
     thread: threading.Thread | None = None
 
@@ -47,11 +45,12 @@ class Fetches:
         self._ways: dict[str, _Way] = {}
         self._failed: dict[str, Reason] = {}
         self._closed = False
+        self._one_at_a_time = {name: threading.Lock() for name in installers}
 
     def begin(self, name: str) -> None:
         """Fetch it, unless it is on its way already. Raises Problem for an unknown name."""
         if name not in self._installers:
-            raise Problem(_unknown(name))
+            raise Problem(unknown_tool(name))
         with self._lock:
             if name in self._ways or self._closed:
                 return
@@ -66,7 +65,7 @@ class Fetches:
     def cancel(self, name: str) -> None:
         """It is no longer wanted; what is half here is removed by its thread."""
         if name not in self._installers:
-            raise Problem(_unknown(name))
+            raise Problem(unknown_tool(name))
         with self._lock:
             way = self._ways.pop(name, None)
         if way is not None:
@@ -85,6 +84,7 @@ class Fetches:
             ways = list(self._ways.values())
             self._ways.clear()
         for way in ways:
+            way.end = Suspended
             way.over.set()
         end = time.monotonic() + CLOSE_SECONDS
         for way in ways:
@@ -94,11 +94,12 @@ class Fetches:
     def _fetch(self, name: str, way: _Way) -> None:
         def progress(done_bytes: int, total_bytes: int | None) -> None:
             if way.over.is_set():
-                raise Cancelled
+                raise way.end
             way.fetch = Fetch(done_bytes=done_bytes, total_bytes=total_bytes)
 
         try:
-            self._installers[name](progress)
+            with self._one_at_a_time[name]:  # one that was cancelled may still be tidying up
+                self._installers[name](progress)
             logger.info("%s was fetched.", name)
             self._end(name, way, None)
             self._on_done(name)
@@ -119,16 +120,8 @@ class Fetches:
                     self._failed[name] = reason
 
 
-def sweep(folder: Path, now: float) -> None:
-    """Remove the downloads that a killed program left in `folder`, where the program's own file
-    goes: folders beside it, older than any download takes. `now` in epoch seconds."""
-    with contextlib.suppress(OSError):  # what cannot be removed only takes room
-        for path in folder.iterdir():
-            if path.is_dir() and now - path.stat().st_mtime > LEFT_OVER_SECONDS:
-                shutil.rmtree(path)
-
-
-def _unknown(name: str) -> Reason:
+def unknown_tool(name: str) -> Reason:
+    """There is no such program."""
     return Reason(
         code="tool-unknown",
         hop=Hop.GATEWAY,

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from nexus_tray.model import Problem
 from nexus_tray.services import opencode_faults as faults
+from nexus_tray.services.shelf import Shelf
+from nexus_tray.services.usual_places import usual
 
 VERSION = "1.18.33"
 """The version that is installed where none is found, and that the tests run."""
@@ -44,13 +46,13 @@ def packages() -> tuple[str, ...]:
     return tuple(names)
 
 
-def own(tools: Path) -> Path:
+def shelf(tools: Path) -> Shelf:
     """Where `opencode_install` puts the program; there only after its SHA-256 was right."""
-    return tools / "opencode" / VERSION / executable()
+    return Shelf(tools / "opencode", executable())
 
 
 def find(configured: str, tools: Path, environment: Mapping[str, str]) -> Path:
-    """The native program: the configured one, else the one on PATH, else our own.
+    """The native program: the configured one, else the one on PATH or in a usual place, else ours.
 
     Raises Problem (code `opencode-missing` and the like) when there is none to run.
     """
@@ -59,11 +61,12 @@ def find(configured: str, tools: Path, environment: Mapping[str, str]) -> Path:
         if not path.is_file():
             raise Problem(faults.not_there(path))
         return native(path)
-    found = shutil.which("opencode", path=environment.get("PATH", os.defpath))
+    found = shutil.which("opencode", path=environment.get("PATH", os.defpath)) or usual("opencode")
     if found:
         return native(Path(found))
-    if own(tools).is_file():
-        return own(tools)
+    own = shelf(tools).present()
+    if own is not None:
+        return own[1]
     raise Problem(faults.missing())
 
 

@@ -7,12 +7,15 @@ download's own thread.
 from collections.abc import Callable
 
 Progress = Callable[[int, int | None], None]
-"""Bytes here, and bytes in all (None: not known). What it raises ends the download, and
-nothing of it is left."""
+"""Bytes here, and bytes in all (None: not known). What it raises ends the download."""
 
 
 class Cancelled(Exception):
-    """Raised by a `Progress` when the download is no longer wanted."""
+    """Raised by a `Progress` when the download is no longer wanted; nothing of it is left."""
+
+
+class Suspended(Cancelled):
+    """Raised by a `Progress` when the program ends; what is here is gone on with next time."""
 
 
 def silent(done_bytes: int, total_bytes: int | None) -> None:

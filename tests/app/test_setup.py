@@ -1,20 +1,20 @@
 """The first start over real files, a real HTTPS server and real downloads."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nexus_tray.app.folder import CheckedFolder, trouble
 from nexus_tray.app.setup import Ground, SetupKeeper
-from nexus_tray.commands import CancelFetch, FetchTool, PassStep
+from nexus_tray.commands import CancelFetch, FetchTool, PassStep, RestoreTool
 from nexus_tray.core.driver import Wish
-from nexus_tray.model import Desired, Problem, ServiceKind, ServiceState
+from nexus_tray.model import Desired, Facts, Problem, ServiceKind, ServiceState
 from nexus_tray.reports import ToolState
+from nexus_tray.services import binaries
 from nexus_tray.services.download import install_cloudflared
-from nexus_tray.services.fetches import sweep
 from nexus_tray.services.progress import Progress
 from nexus_tray.settings import Settings
 from nexus_tray.store.config import ConfigStore
@@ -32,7 +32,13 @@ def server() -> Iterator[Server]:
 class Place:
     """A machine on which nothing is installed; `posted` is what the supervisor was told."""
 
-    def __init__(self, folder: Path, installers: dict[str, Callable[[Progress], Path]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        installers: dict[str, Callable[[Progress], Path]],
+        search_path: str = "",
+    ) -> None:
+        self.search_path = search_path
         self.folder, self.posted, self.applied = folder, [], 0  # type: ignore[var-annotated]
         self.password = False
         self.installers = installers
@@ -60,7 +66,7 @@ class Place:
                 tools=self.folder / "tools",
                 started_in=self.folder,
                 settings=Settings,
-                search_path=lambda: "",
+                search_path=lambda: self.search_path,
                 has_password=lambda: self.password,
                 snapshot=lambda: self.snapshot,
                 post=post,
@@ -87,7 +93,7 @@ def test_a_missing_program_is_fetched_and_what_lacked_it_starts(
 
     def install(progress: Progress) -> Path:
         return install_cloudflared(
-            tmp_path / "tools", pin=pin, context=server.trust, progress=progress
+            tmp_path / "tools", pin=pin, trust=server.trust, progress=progress
         )
 
     place = Place(tmp_path, {"cloudflared": install})
@@ -108,11 +114,11 @@ def test_a_download_that_fails_says_why_and_can_be_tried_again(
     server: Server, tmp_path: Path
 ) -> None:
     pin = server.pin(PROGRAM)
-    server.pages.clear()
+    server.files.clear()
     place = Place(
         tmp_path,
         {"cloudflared": lambda progress: install_cloudflared(
-            tmp_path / "tools", pin=pin, context=server.trust, progress=progress)},
+            tmp_path / "tools", pin=pin, trust=server.trust, progress=progress)},
     )  # fmt: skip
     keeper = place.keeper()
     do(keeper, FetchTool(name="cloudflared"))
@@ -134,7 +140,7 @@ def test_a_cancelled_download_leaves_nothing(server: Server, tmp_path: Path) -> 
                 until(lambda: bool(ended))
                 progress(done, total)
 
-        return install_cloudflared(tmp_path / "tools", pin=pin, context=server.trust, progress=slow)
+        return install_cloudflared(tmp_path / "tools", pin=pin, trust=server.trust, progress=slow)
 
     keeper = Place(tmp_path, {"cloudflared": install}).keeper()
     do(keeper, FetchTool(name="cloudflared"))
@@ -184,16 +190,6 @@ def test_a_damaged_file_only_begins_it_anew(tmp_path: Path) -> None:
     assert place.keeper().read().passed == ()
 
 
-def test_what_a_killed_download_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / ".abc").mkdir()
-    (tmp_path / ".abc" / "download").write_bytes(b"half")
-    (tmp_path / "cloudflared").write_bytes(b"whole")
-    sweep(tmp_path, time.time())
-    assert (tmp_path / ".abc").exists(), "it may be on its way"
-    sweep(tmp_path, time.time() + 3600)
-    assert [path.name for path in tmp_path.iterdir()] == ["cloudflared"]
-
-
 def test_a_project_folder_has_to_be_there(paths: Any, tmp_path: Path) -> None:
     for folder in ("relative", "/nowhere/at/all", str(Path(__file__)), "a\0b", "~nobody-here/x"):
         assert trouble(folder) is not None, folder
@@ -203,3 +199,54 @@ def test_a_project_folder_has_to_be_there(paths: Any, tmp_path: Path) -> None:
         store.update({"opencode": {"directory": "/nowhere"}}, None)
     assert refused.value.reason.code == "folder-missing"
     assert store.read().settings.opencode.directory == ""
+
+
+def own_copy(tools: Path, version: str) -> Path:
+    program = binaries.cloudflared_shelf(tools).at(version)
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho cloudflared version {version}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_our_own_copy_that_is_older_is_updated_and_one_can_go_back(
+    server: Server, tmp_path: Path
+) -> None:
+    tools = tmp_path / "tools"
+    own_copy(tools, "2025.11.1")
+    pin = server.pin(PROGRAM)
+    place = Place(
+        tmp_path,
+        {"cloudflared": lambda progress: install_cloudflared(
+            tools, pin=pin, trust=server.trust, progress=progress)},
+    )  # fmt: skip
+    keeper = place.keeper()
+    old = tool(keeper)
+    assert (old.version, old.fetchable, old.restorable) == ("2025.11.1", True, None)
+    assert old.reason is not None
+    assert old.reason.code == "tool-old"
+    quick = service("quick", ServiceKind.TUNNEL, facts=Facts(version="2025.11.1"))
+    place.snapshot = msgspec.structs.replace(place.snapshot, services=(quick,))
+    do(keeper, FetchTool(name="cloudflared"))
+    until(lambda: tool(keeper).version == "2026.8.2")
+    new = tool(keeper)
+    assert (new.fetchable, new.restorable) == (False, "2025.11.1")
+    assert new.reason is not None
+    assert new.reason.code == "tool-restart"
+    assert "nexus-tray restart quick" in new.reason.cure
+    said = keeper.table()[RestoreTool](RestoreTool(name="cloudflared"))
+    assert said == "cloudflared 2025.11.1 is used from its next start on."
+    back = tool(keeper)
+    assert (back.version, back.fetchable, back.restorable) == ("2025.11.1", True, None)
+    with pytest.raises(Problem, match="no earlier"):
+        keeper.table()[RestoreTool](RestoreTool(name="cloudflared"))
+    with pytest.raises(Problem, match="no program"):
+        keeper.table()[RestoreTool](RestoreTool(name="emacs"))
+    keeper.close()
+
+
+def test_a_program_of_the_users_own_is_not_ours_to_update(tmp_path: Path) -> None:
+    program = own_copy(tmp_path / "elsewhere", "2025.11.1")
+    keeper = Place(tmp_path, {}, search_path=str(program.parent)).keeper()
+    found = tool(keeper)
+    assert (found.path, found.fetchable, found.restorable) == (str(program), False, None)

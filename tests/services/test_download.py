@@ -1,25 +1,23 @@
 """Fetching cloudflared: a real HTTPS server, right and wrong checksums, archives, redirects."""
 
 import hashlib
-import http.server
 import io
-import ssl
 import tarfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trustme
 
 from nexus_tray.cloudflare import release
 from nexus_tray.cloudflare.release import PINS, Pin, pin_for
 from nexus_tray.model import Problem
-from nexus_tray.services import binaries, download
-from nexus_tray.services.binaries import own_cloudflared, version_of
+from nexus_tray.services import binaries, usual_places
+from nexus_tray.services.binaries import cloudflared_shelf, version_of
 from nexus_tray.services.download import install_cloudflared
+from nexus_tray.services.transfer import Limits
 from tests.cloudflare.lab import STANDIN, cloudflareds
+from tests.services.release_server import File, ReleaseServer
 
 PROGRAM = b"#!/bin/sh\necho cloudflared version 2026.8.2\n"
 
@@ -33,6 +31,9 @@ class LocalPin(Pin):
     @property
     def url(self) -> str:
         return self.at
+
+
+SOON = Limits(silence=2.0, whole=20.0, most=1_000_000, tries=2, pause=0.01)
 
 
 def digest(data: bytes) -> str:
@@ -49,42 +50,12 @@ def archive(name: str, data: bytes, kind: bytes = tarfile.REGTYPE) -> bytes:
     return made.getvalue()
 
 
-class Server:
-    """HTTPS on loopback. `pages`: path to status, further fields and body."""
-
-    def __init__(self) -> None:
-        self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
-        pages = self.pages
-        authority = trustme.CA()
-        self.trust = ssl.create_default_context()
-        authority.configure_trust(self.trust)
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, fields, body = pages.get(self.path, (404, {}, b"no"))
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **fields}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.base = f"https://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+class Server(ReleaseServer):
+    """With a pin of what it has."""
 
     def pin(self, body: bytes, sha256: str = "", program: str | None = None) -> LocalPin:
-        self.pages["/file"] = (200, {}, body)
-        return LocalPin("cloudflared-test", sha256 or digest(body), program, f"{self.base}/file")
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        url = self.serve("/file", File(body))
+        return LocalPin("cloudflared-test", sha256 or digest(body), program, url)
 
 
 @pytest.fixture
@@ -97,31 +68,31 @@ def server() -> Iterator[Server]:
 def refused(tools: Path, pin: Pin, server: Server) -> str:
     """The code of the refusal; nothing may be left behind."""
     with pytest.raises(Problem) as problem:
-        install_cloudflared(tools, pin=pin, context=server.trust)
+        install_cloudflared(tools, pin=pin, trust=server.trust, limits=SOON)
     assert problem.value.reason.cure
     assert not [path for path in tools.rglob("*") if path.is_file()]
     return problem.value.reason.code
 
 
 def test_the_right_file_is_installed_and_runs(server: Server, tmp_path: Path) -> None:
-    program = install_cloudflared(tmp_path, pin=server.pin(PROGRAM), context=server.trust)
-    assert program == own_cloudflared(tmp_path)
+    program = install_cloudflared(tmp_path, pin=server.pin(PROGRAM), trust=server.trust)
+    assert program == cloudflared_shelf(tmp_path).at(release.VERSION)
     assert version_of(program) == "2026.8.2"
     assert binaries.find("cloudflared", "", "", tmp_path) == program
 
 
 def test_what_is_there_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     pin = server.pin(PROGRAM)
-    first = install_cloudflared(tmp_path, pin=pin, context=server.trust)
-    server.pages.clear()
-    assert install_cloudflared(tmp_path, pin=pin, context=server.trust) == first
+    first = install_cloudflared(tmp_path, pin=pin, trust=server.trust)
+    server.files.clear()
+    assert install_cloudflared(tmp_path, pin=pin, trust=server.trust) == first
 
 
 def test_what_was_changed_is_fetched_again(server: Server, tmp_path: Path) -> None:
     pin = server.pin(PROGRAM)
-    program = install_cloudflared(tmp_path, pin=pin, context=server.trust)
+    program = install_cloudflared(tmp_path, pin=pin, trust=server.trust)
     program.write_bytes(b"tampered")
-    install_cloudflared(tmp_path, pin=pin, context=server.trust)
+    install_cloudflared(tmp_path, pin=pin, trust=server.trust)
     assert program.read_bytes() == PROGRAM
 
 
@@ -132,7 +103,7 @@ def test_another_file_is_refused(server: Server, tmp_path: Path) -> None:
 
 def test_an_archive_gives_its_one_program(server: Server, tmp_path: Path) -> None:
     pin = server.pin(archive("cloudflared", PROGRAM), program=digest(PROGRAM))
-    program = install_cloudflared(tmp_path, pin=pin, context=server.trust)
+    program = install_cloudflared(tmp_path, pin=pin, trust=server.trust)
     assert program.read_bytes() == PROGRAM
 
 
@@ -163,30 +134,116 @@ def test_what_is_no_whole_file_over_https_is_refused(
     server: Server, tmp_path: Path, status: int, fields: dict[str, str]
 ) -> None:
     pin = server.pin(PROGRAM)
-    server.pages["/file"] = (status, fields, PROGRAM)
+    server.files["/file"] = File(PROGRAM, status, fields, etag="")
     assert refused(tmp_path, pin, server) == "cloudflared-not-fetched"
 
 
 def test_a_redirect_within_https_is_followed(server: Server, tmp_path: Path) -> None:
     pin = server.pin(PROGRAM)
-    server.pages["/real"] = server.pages["/file"]
-    server.pages["/file"] = (302, {"Location": f"{server.base}/real"}, b"")
-    assert install_cloudflared(tmp_path, pin=pin, context=server.trust).is_file()
+    server.files["/real"] = server.files["/file"]
+    server.files["/file"] = File(b"", 302, {"Location": f"{server.base}/real"})
+    assert install_cloudflared(tmp_path, pin=pin, trust=server.trust).is_file()
 
 
 def test_plain_http_and_strange_authorities_are_refused(server: Server, tmp_path: Path) -> None:
     plain = LocalPin("x", digest(PROGRAM), None, "http://127.0.0.1:1/file")
     assert refused(tmp_path, plain, server) == "cloudflared-not-fetched"
     pin = server.pin(PROGRAM)
-    with pytest.raises(Problem, match="could not be fetched"):
-        install_cloudflared(tmp_path, pin=pin)  # the system does not know this authority
+    with pytest.raises(Problem, match="could not be fetched"):  # an authority nobody here knows
+        install_cloudflared(tmp_path, pin=pin, limits=SOON)
 
 
-def test_a_file_without_end_is_refused(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_without_end_is_refused(server: Server, tmp_path: Path) -> None:
+    pin = server.pin(PROGRAM * 50_000)
+    assert refused(tmp_path, pin, server) == "cloudflared-not-fetched"
+
+
+def test_a_download_goes_on_where_it_broke_off(server: Server, tmp_path: Path) -> None:
+    body = PROGRAM * 5000
+    pin = server.pin(body)
+    server.files["/file"].cuts = [50_000, 0, 0]
+    with pytest.raises(Problem, match="goes on from there"):
+        install_cloudflared(tmp_path, pin=pin, trust=server.trust, limits=SOON)
+    assert binaries.cloudflared_shelf(tmp_path).present() is None, "a part is never found"
+    server.asked.clear()
+    program = install_cloudflared(tmp_path, pin=pin, trust=server.trust, limits=SOON)
+    assert program.read_bytes() == body
+    assert server.asked == ["bytes=50000-"]
+    assert not (program.parent.parent / ".arriving").exists()
+
+
+def test_a_first_half_of_something_else_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+    body = PROGRAM * 5000
+    pin = server.pin(body)
+    server.files["/file"].cuts = [50_000, 0, 0]
+    with pytest.raises(Problem):
+        install_cloudflared(tmp_path, pin=pin, trust=server.trust, limits=SOON)
+    part = next(path for path in tmp_path.rglob("*") if path.stat().st_size == 50_000)
+    part.write_bytes(b"x" * 50_000)
+    program = install_cloudflared(tmp_path, pin=pin, trust=server.trust, limits=SOON)
+    assert program.read_bytes() == body
+
+
+def old_copy(tools: Path, version: str = "2026.1.0", says: str = "2026.1.0") -> Path:
+    program = cloudflared_shelf(tools).at(version)
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f"#!/bin/sh\necho cloudflared version {says}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_an_update_keeps_the_old_one_and_one_can_go_back(server: Server, tmp_path: Path) -> None:
+    shelf, old = cloudflared_shelf(tmp_path), old_copy(tmp_path)
+    assert shelf.present() == ("2026.1.0", old)
+    pin = server.pin(PROGRAM)
+    new = install_cloudflared(tmp_path, pin=pin, trust=server.trust)
+    assert binaries.find("cloudflared", "", "", tmp_path) == new
+    assert shelf.restorable() == "2026.1.0"
+    assert shelf.restore("cloudflared") == "2026.1.0"
+    assert binaries.find("cloudflared", "", "", tmp_path) == old
+    assert version_of(old) == "2026.1.0"
+    assert shelf.restorable() is None
+    server.files.clear()  # what is here already is not fetched again
+    assert install_cloudflared(tmp_path, pin=pin, trust=server.trust) == new
+    assert shelf.restorable() == "2026.1.0"
+
+
+def test_one_generation_is_kept_and_what_was_changed_is_not_gone_back_to(
+    server: Server, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(download, "MOST_BYTES", 10)
-    assert refused(tmp_path, server.pin(PROGRAM), server) == "cloudflared-not-fetched"
+    shelf, old = cloudflared_shelf(tmp_path), old_copy(tmp_path)
+    older = old_copy(tmp_path, "2025.12.0")
+    install_cloudflared(tmp_path, pin=server.pin(PROGRAM), trust=server.trust)
+    assert old.exists()
+    assert not older.exists()
+    old.write_bytes(b"tampered")
+    with pytest.raises(Problem, match="not the one that was put there"):
+        shelf.restore("cloudflared")
+    assert shelf.present() == (release.VERSION, shelf.at(release.VERSION))
+    shelf.at("2026.1.0").unlink()
+    assert shelf.restorable() is None
+    with pytest.raises(Problem, match="no earlier"):
+        shelf.restore("cloudflared")
+
+
+def test_an_update_that_fails_changes_nothing(server: Server, tmp_path: Path) -> None:
+    old = old_copy(tmp_path)
+    for body in (b"malware", b""):
+        pin = server.pin(body, sha256=digest(PROGRAM))
+        with pytest.raises(Problem):
+            install_cloudflared(tmp_path, pin=pin, trust=server.trust, limits=SOON)
+        assert binaries.find("cloudflared", "", "", tmp_path) == old
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [old]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"now": {"version": "../../bin", "sha256": "0"}}'])
+def test_a_damaged_note_of_use_means_the_newest(tmp_path: Path, text: str) -> None:
+    shelf = cloudflared_shelf(tmp_path)
+    old_copy(tmp_path, "2026.9.0")
+    newest = old_copy(tmp_path, "2026.10.0")
+    (shelf.folder / "use.json").write_text(text)
+    assert shelf.present() == ("2026.10.0", newest)
+    assert shelf.restorable() is None
 
 
 def test_every_pin_is_whole() -> None:
@@ -234,14 +291,22 @@ def test_a_program_that_tells_no_version(tmp_path: Path, text: str) -> None:
     assert version_of(tmp_path / "missing") is None
 
 
-def test_the_order_of_the_search(tmp_path: Path) -> None:
-    tools, folder = tmp_path / "tools", tmp_path / "bin"
+def test_the_order_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools, folder, home = tmp_path / "tools", tmp_path / "bin", tmp_path / "home"
+    monkeypatch.setattr(usual_places, "USUAL_FOLDERS", ("~/.local/bin",))
+    monkeypatch.setattr(usual_places, "MORE", ())
+    monkeypatch.setenv("HOME", str(home))
+    own = cloudflared_shelf(tools).at("2026.1.0")
     with pytest.raises(Problem) as problem:
         binaries.find("cloudflared", "", str(folder), tools)
     assert problem.value.reason.code == "cloudflared-missing"
-    own_cloudflared(tools).parent.mkdir(parents=True)
-    own_cloudflared(tools).write_bytes(PROGRAM)
-    assert binaries.find("cloudflared", "", str(folder), tools) == own_cloudflared(tools)
+    own.parent.mkdir(parents=True)
+    own.write_bytes(PROGRAM)
+    assert binaries.find("cloudflared", "", str(folder), tools) == own
+    usual = home / ".local" / "bin" / "cloudflared"
+    usual.parent.mkdir(parents=True)
+    usual.symlink_to(STANDIN)
+    assert binaries.find("cloudflared", "", str(folder), tools) == usual
     folder.mkdir()
     (folder / "cloudflared").symlink_to(STANDIN)
     assert binaries.find("cloudflared", "", str(folder), tools) == folder / "cloudflared"

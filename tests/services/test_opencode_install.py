@@ -8,15 +8,20 @@ import random
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nexus_tray.model import Problem
-from nexus_tray.services import opencode_install, opencode_program
+from nexus_tray.services import opencode_install, opencode_program, usual_places
 from nexus_tray.services.opencode_install import install
-from nexus_tray.services.opencode_program import VERSION, executable, find, native, own, packages
+from nexus_tray.services.opencode_program import VERSION, executable, find, native, packages, shelf
+from nexus_tray.services.progress import Cancelled, Progress, Suspended, silent
+from nexus_tray.services.transfer import Limits
 from tests.opencode_lab.harness import find_opencode
+from tests.services.release_server import File, ReleaseServer
 
 PACKAGE = "opencode-lab-x64"
 BINARY = b"\x7fELF of the lab"
@@ -43,37 +48,66 @@ def archive(members: dict[str, bytes]) -> bytes:
 LARGE = archive({f"package/bin/{executable()}": random.Random(1).randbytes(100_000)})
 
 
+WHOLE = archive({f"package/bin/{executable()}": BINARY})
+SOON = Limits(silence=2.0, whole=20.0, most=1_000_000, tries=2, pause=0.01)
+
+
+class Desk:
+    """An `npm` on PATH that says where the package lies and packs the archive beside it, and
+    writes down its arguments; and the server where it lies."""
+
+    def __init__(self, folder: Path, server: ReleaseServer) -> None:
+        self.folder, self.server, self.tools = folder, server, folder.parent / "tools"
+        place(
+            folder / "npm",
+            f'#!/bin/sh\necho "$@" >> {folder}/calls\n'
+            f"[ -f {folder}/fail ] && echo 'npm error no network' >&2 && exit 1\n"
+            f"[ $1 = view ] && cat {folder}/address && exit 0\n"
+            f"cp {folder}/archive package.tgz\n".encode(),
+        )
+        self.lies(WHOLE)
+
+    def lies(self, content: bytes, **fields: Any) -> File:
+        file = File(content, **fields)
+        url = self.server.serve("/pack.tgz", file)
+        (self.folder / "address").write_text(f"{url}\n")
+        (self.folder / "archive").write_bytes(content)
+        return file
+
+    def calls(self) -> list[str]:
+        return [line.split()[0] for line in (self.folder / "calls").read_text().splitlines()]
+
+    def install(self, progress: Progress = silent) -> Path:
+        return install(
+            self.tools, pins=RIGHT, names=(PACKAGE,), trust=self.server.trust, progress=progress,
+            limits=SOON,
+        )  # fmt: skip
+
+    def left(self) -> list[str]:
+        found = (path for path in self.tools.rglob("*") if path.is_file())
+        return sorted(str(path.relative_to(self.tools / "opencode")) for path in found)
+
+
 @pytest.fixture
-def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An `npm` on PATH that packs the archive beside it, and writes down its arguments."""
-    folder = tmp_path / "npm"
-    place(
-        folder / "npm",
-        f'#!/bin/sh\necho "$@" >> {folder}/calls\n'
-        f"[ -f {folder}/fail ] && echo 'npm error no network' >&2 && exit 1\n"
-        f"cp {folder}/archive package.tgz\n".encode(),
-    )
-    (folder / "archive").write_bytes(archive({f"package/bin/{executable()}": BINARY}))
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    return folder
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    server = ReleaseServer()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'npm'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    yield Desk(tmp_path / "npm", server)
+    server.close()
 
 
-def left_in(tools: Path) -> list[str]:
-    return sorted(path.name for path in tools.rglob("*") if path.is_file())
-
-
-def test_the_checked_binary_is_installed_once(npm: Path, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
-    program = install(tools, pins=RIGHT, names=(PACKAGE,))
-    assert program == own(tools)
+def test_the_checked_binary_is_installed_once(npm: Desk) -> None:
+    heard: list[tuple[int, int | None]] = []
+    program = npm.install(lambda done, total: heard.append((done, total)))
+    assert program == shelf(npm.tools).at(VERSION)
     assert program.read_bytes() == BINARY
     assert os.access(program, os.X_OK)
-    assert left_in(tools) == [executable()]
-    assert install(tools, pins=RIGHT, names=(PACKAGE,)) == program
-    calls = (npm / "calls").read_text(encoding="utf-8").splitlines()
-    assert calls == [f"pack {PACKAGE}@{VERSION} --ignore-scripts --silent"]
+    assert npm.left() == [f"{VERSION}/{executable()}", "use.json"]
+    assert heard[-1] == (len(WHOLE), len(WHOLE)), "how far it is, is told"
+    assert npm.install() == program
+    assert npm.calls() == ["view"], "npm only says where it lies"
     program.write_bytes(b"changed by somebody")
-    assert install(tools, pins=RIGHT, names=(PACKAGE,)).read_bytes() == BINARY
+    assert npm.install().read_bytes() == BINARY
 
 
 @pytest.mark.parametrize(
@@ -89,31 +123,86 @@ def test_the_checked_binary_is_installed_once(npm: Path, tmp_path: Path) -> None
     ],
 )
 def test_what_is_not_right_is_refused_and_nothing_stays(
-    npm: Path, tmp_path: Path, content: bytes, code: str
+    npm: Desk, content: bytes, code: str
 ) -> None:
-    (npm / "archive").write_bytes(content)
-    tools = tmp_path / "tools"
+    npm.lies(content)
     with pytest.raises(Problem) as caught:
-        install(tools, pins=RIGHT, names=(PACKAGE,))
+        npm.install()
     assert caught.value.reason.code == code
     assert "opencode.ai" in caught.value.reason.cure
-    assert left_in(tools) == []
+    assert npm.left() == []
 
 
-def test_npms_own_failure_is_quoted(npm: Path, tmp_path: Path) -> None:
-    (npm / "fail").touch()
-    with pytest.raises(Problem, match="no network"):
-        install(tmp_path / "tools", pins=RIGHT, names=(PACKAGE,))
+def test_it_goes_on_where_it_broke_off(npm: Desk) -> None:
+    npm.lies(WHOLE, cuts=[60, 0, 0])
+    with pytest.raises(Problem, match="goes on from there"):
+        npm.install()
+    npm.server.asked.clear()
+    assert npm.install().read_bytes() == BINARY
+    assert npm.server.asked == ["bytes=60-"]
 
 
-def test_without_npm_it_says_how_to_do_it_by_hand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [Cancelled, Suspended])
+def test_cancelled_nothing_stays_and_suspended_it_goes_on(npm: Desk, how: type[Cancelled]) -> None:
+    npm.lies(WHOLE, slow=60)
+
+    def progress(done: int, _: int | None) -> None:
+        if done > 100:
+            raise how
+
+    with pytest.raises(how):
+        npm.install(progress)
+    assert bool(npm.left()) == (how is Suspended)
+    npm.server.asked.clear()
+    assert npm.install().read_bytes() == BINARY
+    assert (npm.server.asked == [""]) == (how is Cancelled)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_where_only_npm_may_fetch_it_npm_does(npm: Desk, status: int) -> None:
+    npm.lies(WHOLE, status=status)
+    assert npm.install().read_bytes() == BINARY
+    assert npm.calls() == ["view", "pack"]
+
+
+def test_a_mirror_over_plain_http_is_npms_affair_and_a_redirect_to_one_is_refused(
+    npm: Desk,
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    npm.lies(b"", status=302, fields={"Location": "http://127.0.0.1:1/x"})
+    with pytest.raises(Problem, match="leads away from HTTPS"):
+        npm.install()
+    npm.lies(WHOLE)
+    (npm.folder / "address").write_text("http://127.0.0.1:1/pack.tgz\n")
+    assert npm.install().read_bytes() == BINARY
+    assert npm.calls() == ["view", "view", "pack"]
+
+
+def test_npms_own_failure_is_quoted(npm: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opencode_install, "REGISTRY", "http://127.0.0.1:1")
+    (npm.folder / "fail").touch()
+    with pytest.raises(Problem, match="no network"):
+        npm.install()
+
+
+def test_without_npm_it_comes_from_npms_own_registry(
+    npm: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(npm.tools))
+    monkeypatch.setattr(opencode_install, "REGISTRY", npm.server.base)
     with pytest.raises(Problem) as caught:
-        install(tmp_path / "tools", pins=RIGHT, names=(PACKAGE,))
-    assert caught.value.reason.code == "opencode-no-npm"
+        npm.install()
+    assert caught.value.reason.code == "opencode-fetch"
     assert "npm install -g opencode-ai" in caught.value.reason.cure
+    npm.server.serve(f"/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz", File(WHOLE))
+    assert npm.install().read_bytes() == BINARY
+
+
+def test_an_update_keeps_the_old_one(npm: Desk) -> None:
+    old = place(shelf(npm.tools).at("1.17.0"), BINARY)
+    new = npm.install()
+    assert shelf(npm.tools).restore("opencode") == "1.17.0"
+    assert shelf(npm.tools).present() == ("1.17.0", old)
+    assert npm.install() == new
 
 
 def test_a_build_without_a_pin_is_not_installed(tmp_path: Path) -> None:
@@ -182,13 +271,14 @@ def test_what_else_may_be_called_opencode(tmp_path: Path) -> None:
     assert caught.value.reason.code == "opencode-incomplete"
 
 
-def test_the_order_of_the_search(tmp_path: Path) -> None:
+def test_the_order_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usual_places, "folders", lambda _: [])
     tools, path = tmp_path / "tools", tmp_path / "path"
     nowhere = {"PATH": str(path)}
     with pytest.raises(Problem) as caught:
         find("", tools, nowhere)
     assert caught.value.reason.code == "opencode-missing"
-    ours = place(own(tools), BINARY)
+    ours = place(shelf(tools).at(VERSION), BINARY)
     assert find("", tools, nowhere) == ours
     on_path = place(path / executable(), BINARY)
     assert find("", tools, nowhere) == on_path.resolve()
