@@ -147,6 +147,53 @@ class Setup(Value, frozen=True):
     password: bool = False
 
 
+class Figures(Value, frozen=True):
+    """What was counted at one place since this program started: a door of the gateway (a tunnel's
+    name, `local`, `network`), or what lies behind it.
+
+    Words as in `model.Metrics`. `answered` counts the answers whose first byte was timed, `seconds`
+    is the sum of those times; `within`: (seconds, answers that began within them), rising.
+    """
+
+    name: str
+    requests: int = 0
+    refused: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    concurrent: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    answered: int = 0
+    seconds: float = 0.0
+    within: tuple[tuple[float, int], ...] = ()
+
+
+class CloudflaredCounters(Value, frozen=True):
+    """What a tunnel's cloudflared counts itself, since its process started; None: not told.
+
+    `errors`: requests that it could not pass on, or whose visitor left. `responses`: (status,
+    count); `refused`: (the edge's word, registrations that it turned down so).
+    """
+
+    tunnel: str
+    requests: int | None = None
+    errors: int | None = None
+    concurrent: int | None = None
+    responses: tuple[tuple[int, int], ...] = ()
+    registered: int = 0
+    refused: tuple[tuple[str, int], ...] = ()
+    memory_bytes: int | None = None
+
+
+class Measured(Value, frozen=True):
+    """Every counter there is, at one moment. `opencode` None: nothing was measured yet."""
+
+    at: float
+    doors: tuple[Figures, ...] = ()
+    opencode: Figures | None = None
+    cloudflared: tuple[CloudflaredCounters, ...] = ()
+
+
 class RouteState(StrEnum):
     """Whether a host name leads to its tunnel. UNKNOWN: it cannot be seen from here."""
 
@@ -190,6 +237,7 @@ class TunnelReport(Value, frozen=True):
     `origin`: where cloudflared has to lead, for pasting into Cloudflare. `configuration`: the file
     that cloudflared is given, as generated. `by_hand`: what has to be done by hand, in order.
     `changes`: how often its address changed within a day without anybody asking for it.
+    `counters`: cloudflared's own (None: it does not run, or has not told them).
     """
 
     name: str
@@ -203,6 +251,7 @@ class TunnelReport(Value, frozen=True):
     certificates: tuple[CertificateReport, ...] = ()
     by_hand: tuple[str, ...] = ()
     changes: int = 0
+    counters: CloudflaredCounters | None = None
     reason: Reason | None = None
 
 

@@ -33,6 +33,7 @@ from nexus_tray.reports import (
     Bundle,
     Examination,
     Importable,
+    Measured,
     Setup,
     TokenFacts,
     Traffic,
@@ -148,6 +149,10 @@ class HttpBackend:
         """See Backend."""
         asked = {"seconds": query.seconds, "points": query.points, "tunnel": query.tunnel}
         return self._get("/traffic", asked, Traffic)
+
+    def measured(self) -> Measured:
+        """See Backend."""
+        return self._get("/measurements", {}, Measured)
 
     def examine(self) -> Examination:
         """See Backend."""

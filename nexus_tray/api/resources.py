@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from nexus_tray.api import export, streams
+from nexus_tray.api.metric_resources import METRIC_ROUTES
 from nexus_tray.api.openapi import document
 from nexus_tray.api.routes import (
     Answer,
@@ -329,6 +330,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/window", show_window, body=DashboardPlace),
     Route("POST", "/shutdown", shut_down),
     Route("GET", "/openapi.json", describe, answers=dict[str, Any]),
+    *METRIC_ROUTES,
     *TUNNEL_ROUTES,
     *SETUP_ROUTES,
 )  # fmt: skip

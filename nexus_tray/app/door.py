@@ -17,7 +17,7 @@ from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.events.bridge import Bridge
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.gateway.meter import Reading
+from nexus_tray.gateway.meter import Readings
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.shaping.manifest import ManifestCopy
 from nexus_tray.gateway.shaping.shaping import Shaping
@@ -114,10 +114,10 @@ class Door:
         gateway = self._gateway
         return gateway.local_address if gateway is not None and gateway.running else None
 
-    def read_meter(self) -> Reading | None:
+    def read_meters(self) -> Readings | None:
         """What passed until now; None while the gateway is shut."""
         gateway = self._gateway
-        return gateway.read_meter() if gateway is not None else None
+        return gateway.read_meters() if gateway is not None else None
 
     def set_upstream(self, upstream: Upstream | None) -> None:
         """OpenCode listens there; None: nowhere."""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from nexus_tray.app.addresses import Addresses, Around
 from nexus_tray.app.door import Door
+from nexus_tray.app.tunnel_port import TunnelPort
+from nexus_tray.cloudflare.metrics import Metrics
 from nexus_tray.core.driver import Driver
 from nexus_tray.core.machine import Policy
 from nexus_tray.core.supervisor import Entry
@@ -21,7 +23,9 @@ from nexus_tray.model import Desired, Level, Problem, Reason, ServiceKind
 from nexus_tray.paths import Paths
 from nexus_tray.services import binaries, opencode_program
 from nexus_tray.services.cloudflared import TunnelDriver, lab_options
-from nexus_tray.services.cloudflared_run import Doors
+from nexus_tray.services.cloudflared_faults import not_made
+from nexus_tray.services.cloudflared_launch import Identity
+from nexus_tray.services.cloudflared_plan import Doors
 from nexus_tray.services.environment import AGENT, LoginPath, child_environment
 from nexus_tray.services.gateway import GatewayDriver
 from nexus_tray.services.opencode import OpenCodeDriver
@@ -64,6 +68,8 @@ class Fleet:
         self._made: dict[str, tuple[object, Driver]] = {}
         self._transports = Transports(parts.paths.data / "networks.json")
         self._folder: Path | None = None
+        self._routes: dict[str, tuple[str, ...]] = {}
+        self.tunnel_port = TunnelPort(parts.paths.tunnel_port_file, parts.door.gateway)
         self._lab = lab_options(os.environ)
         self.addresses = Addresses(
             Around(
@@ -85,6 +91,16 @@ class Fleet:
                 self._gateway(settings),
                 *(self._tunnel(tunnel, settings) for tunnel in settings.tunnels),
             ]
+
+    def counters(self) -> dict[str, Metrics]:
+        """What each cloudflared that runs counts itself, by its tunnel's name."""
+        with self._lock:
+            drivers = {name: driver for name, (_, driver) in self._made.items()}
+        return {
+            name: counters
+            for name, driver in drivers.items()
+            if isinstance(driver, TunnelDriver) and (counters := driver.counters()) is not None
+        }
 
     def _opencode(self, wished: OpenCodeSettings) -> Entry:
         # Not the folder: another default must not cut off what the agent is doing.
@@ -118,7 +134,9 @@ class Fleet:
 
     def _tunnel(self, wished: TunnelSettings, settings: Settings) -> Entry:
         program, name = settings.cloudflared.program, wished.name
-        spec = (wished.kind, wished.transport, program)
+        # Not the routes: they are the gateway's, and count without a restart.
+        spec = (wished.kind, wished.transport, program, wished.tunnel_id)
+        self._routes[name] = useful_first(wished)
         parts = self._parts
         driver = self._kept(
             name,
@@ -131,7 +149,7 @@ class Fleet:
                 ),
                 environment=lambda: os.environ,
                 socket=parts.paths.tunnel_socket if sys.platform != "win32" else None,
-                port=lambda: parts.door.gateway().tunnel_port(),
+                port=self.tunnel_port.open,
                 folder=parts.paths.tunnel(name),
                 doors=Doors(
                     lambda *door: parts.door.gateway().open_door(*door),
@@ -141,9 +159,12 @@ class Fleet:
                 addresses=self.addresses.watch(name, quick=wished.kind == "quick"),
                 transports=self._transports,
                 on_log=lambda level, text: parts.append(name, level, text),
+                identity=self.identity(wished),
+                routes=lambda: self._routes.get(name, ()),
                 lab=self._lab,
             ),
         )
+        unmade = wished.kind == "named" and not wished.tunnel_id
         return Entry(
             name,
             ServiceKind.TUNNEL,
@@ -151,7 +172,17 @@ class Fleet:
             spec,
             _desired(wished.enabled),
             TUNNEL_POLICY,
-            hold=parts.door.hold(),
+            hold=not_made() if unmade else parts.door.hold(),
+        )
+
+    def identity(self, wished: TunnelSettings) -> Identity:
+        """Which tunnel of Cloudflare's it is."""
+        ident = wished.tunnel_id
+        return Identity(
+            kind=wished.kind,
+            tunnel_id=ident,
+            credentials=self._parts.paths.credentials(ident) if ident else None,
+            token=lambda: self._parts.secrets.tunnel_token(ident),
         )
 
     def _kept(self, name: str, spec: object, make: Callable[[], Driver]) -> Driver:
@@ -184,6 +215,12 @@ class Fleet:
         return child_environment(
             os.environ, AGENT, named=named, path=self._search_path(), additions=keys
         )
+
+
+def useful_first(wished: TunnelSettings) -> tuple[str, ...]:
+    """The host names of a tunnel's routes: OpenCode's first, for it is what people come for."""
+    led = sorted((route for route in wished.routes if route.hostname), key=lambda r: bool(r.service))
+    return tuple(dict.fromkeys(route.hostname for route in led))
 
 
 def _joined(*paths: str) -> str:

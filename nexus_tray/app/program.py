@@ -22,7 +22,7 @@ from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import access, log_handler
+from nexus_tray.app import access, log_handler, metrics
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
 from nexus_tray.app.doctor import Doctor, Running, Surroundings, joined
 from nexus_tray.app.door import Door, ui_folder
@@ -32,7 +32,7 @@ from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.setup import Ground, SetupKeeper
-from nexus_tray.app.traffic import TrafficWatch
+from nexus_tray.app.traffic import Surface, TrafficWatch
 from nexus_tray.app.tunnel_reports import Sources, TunnelReports
 from nexus_tray.app.window_handlers import Around, WindowHandlers
 from nexus_tray.cloudflare.config_file import service_of
@@ -115,7 +115,12 @@ class Program:
                 time.time(),
                 lambda text: logs.append(log_handler.SOURCE, Level.WARNING, text),
             ),
-            self._door.read_meter,
+            self._door.read_meters,
+            Surface(
+                snapshot=journal.latest,
+                publish=self.supervisor.observe_all,
+                tunnels=lambda: [tunnel.name for tunnel in settings.read().settings.tunnels],
+            ),
         )
         self._ending.callback(self._traffic.close)
         self._watch = ActivityWatch(self.supervisor.set_activity)
@@ -285,6 +290,9 @@ class Program:
             inspect_token=_not_yet_tokens,
             importable=tuple,
             bundle=lambda: Bundle(at=time.time()),
+            measured=lambda: metrics.measured(
+                time.time(), self._traffic.latest, self._fleet.counters()
+            ),
         )
 
     def _tunnel_reports(self, paths: Paths, settings: ConfigStore) -> TunnelReports:
@@ -297,6 +305,7 @@ class Program:
                 certificates=self._fleet.addresses.certificates,
                 by_hand=lambda _: (),
                 changes=self._fleet.addresses.changes,
+                counters=lambda name: metrics.counted(name, self._fleet.counters().get(name)),
                 reason=lambda tunnel: self._fleet.addresses.reason(tunnel.name),
                 zones=tuple,
                 network=NetworkDoor,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from nexus_tray.model import Reason
 from nexus_tray.reports import (
     CertificateReport,
+    CloudflaredCounters,
     NetworkDoor,
     RouteReport,
     TunnelReport,
@@ -21,7 +22,8 @@ from nexus_tray.settings import Settings, TunnelSettings
 
 @dataclass(frozen=True)
 class Sources:
-    """Who knows what of a tunnel; fields as in `TunnelReport`. `changes` takes a tunnel's name."""
+    """Who knows what of a tunnel; fields as in `TunnelReport`. `changes` and `counters`
+    take a tunnel's name."""
 
     settings: Callable[[], Settings]
     origin: Callable[[TunnelSettings], str]
@@ -30,6 +32,7 @@ class Sources:
     certificates: Callable[[TunnelSettings], tuple[CertificateReport, ...]]
     by_hand: Callable[[TunnelSettings], tuple[str, ...]]
     changes: Callable[[str], int]
+    counters: Callable[[str], CloudflaredCounters | None]
     reason: Callable[[TunnelSettings], Reason | None]
     zones: Callable[[], tuple[Zone, ...]]
     network: Callable[[], NetworkDoor]
@@ -64,5 +67,6 @@ class TunnelReports:
             certificates=tell.certificates(tunnel),
             by_hand=tell.by_hand(tunnel),
             changes=tell.changes(tunnel.name),
+            counters=tell.counters(tunnel.name),
             reason=tell.reason(tunnel),
         )

@@ -15,6 +15,7 @@ from nexus_tray.reports import (
     Bundle,
     Examination,
     Importable,
+    Measured,
     Setup,
     TokenFacts,
     Traffic,
@@ -61,6 +62,9 @@ class Backend(Protocol):
 
     def traffic(self, query: TrafficQuery) -> Traffic:
         """What passed through the gateway."""
+
+    def measured(self) -> Measured:
+        """Every counter there is, as it stands."""
 
     def examine(self) -> Examination:
         """Look at everything that can be looked at; takes seconds."""

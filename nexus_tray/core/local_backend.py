@@ -16,6 +16,7 @@ from nexus_tray.reports import (
     Bundle,
     Examination,
     Importable,
+    Measured,
     Setup,
     TokenFacts,
     Traffic,
@@ -57,6 +58,7 @@ class Reports:
     inspect_token: Callable[[str], TokenFacts]
     importable: Callable[[], tuple[Importable, ...]]
     bundle: Callable[[], Bundle]
+    measured: Callable[[], Measured]
 
 
 class LocalBackend:
@@ -113,6 +115,10 @@ class LocalBackend:
     def traffic(self, query: TrafficQuery) -> Traffic:
         """See Backend."""
         return self._reports.traffic(query)
+
+    def measured(self) -> Measured:
+        """See Backend."""
+        return self._reports.measured()
 
     def examine(self) -> Examination:
         """See Backend."""

@@ -10,7 +10,7 @@ import logging
 import queue
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nexus_tray.core import snapshot as words
@@ -99,7 +99,7 @@ class Supervisor:
         self._journal = journal
         self._version = version
         self._clock = clock
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._charges: dict[str, _Charge] = {}
         self._activity: Activity | None = None
         self._visited_at: float | None = None
@@ -144,11 +144,15 @@ class Supervisor:
 
     def observe(self, name: str, facts: Facts) -> None:
         """What somebody else than its driver measured of a service that runs."""
-        self._inbox.put(lambda: self._observe_beside(name, facts))
+        self.observe_all({name: facts})
+
+    def observe_all(self, measured: Mapping[str, Facts]) -> None:
+        """The same of several services at once: one snapshot tells it all."""
+        self._inbox.put(lambda: self._observe_beside(measured))
 
     def note(self, text: str, service: str = "", reason: Reason | None = None) -> None:
         """Write a sentence into the journal, in order with everything else."""
-        self._inbox.put(lambda: self._note(text, service, reason))
+        self._inbox.put(lambda: self._journal.note(text, service, reason))
 
     def close(self, timeout: float) -> bool:
         """Stop all services in order; True when all ended within `timeout` seconds."""
@@ -272,13 +276,10 @@ class Supervisor:
         if jobs != self._jobs:
             self._jobs, self._dirty = jobs, True
 
-    def _observe_beside(self, name: str, facts: Facts) -> None:
-        charge = self._charges.get(name)
-        if charge is not None:
-            self._observe(charge, Observed(charge.machine.run, facts))
-
-    def _note(self, text: str, service: str, reason: Reason | None) -> None:
-        self._journal.note(text, service, reason)
+    def _observe_beside(self, measured: Mapping[str, Facts]) -> None:
+        for name, facts in measured.items():
+            if (charge := self._charges.get(name)) is not None:
+                self._observe(charge, Observed(charge.machine.run, facts))
 
     def _close(self) -> None:
         self._closing = True

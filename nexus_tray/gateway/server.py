@@ -16,11 +16,13 @@ from socket import socket
 from typing import TypeVar
 
 from nexus_tray.gateway import doors
-from nexus_tray.gateway.bounds import Bounds, Counters
+from nexus_tray.gateway.bounds import Bounds, Counters, DoorCounters
 from nexus_tray.gateway.http import Door, DoorKind, Shape, Site, Upstream
-from nexus_tray.gateway.meter import Reading
+from nexus_tray.gateway.meter import Readings
+from nexus_tray.gateway.proof import Question
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.visitor import VisitorConnection
+from nexus_tray.model import Problem
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Gateway:
         self._socket_path = socket_path if sys.platform != "win32" else None
         self._local_port = local_port
         self._tunnel_port = 0
+        self._wished_tunnel_port = 0
         self._servers: list[asyncio.Server] = []
         self._held: dict[str, socket] = {}
         self._new_loop = loop
@@ -110,6 +113,11 @@ class Gateway:
         if loop is None:
             raise RuntimeError("the gateway is not running")
         return asyncio.run_coroutine_threadsafe(self._open_tunnel_port(), loop).result(PATIENCE)
+
+    def wish_tunnel_port(self, port: int) -> None:
+        """Open the tunnels' port there, once it is needed: what is pasted into Cloudflare should
+        stay true. Another one is opened where it is taken."""
+        self._wished_tunnel_port = port
 
     @property
     def upstream(self) -> Upstream | None:
@@ -171,6 +179,14 @@ class Gateway:
         """A request came with this door's present secret: cloudflared adds the tag."""
         return name in self._tunnels.proved
 
+    def ask_proof(self, name: str) -> Question:
+        """A question that only this gateway can answer, to be asked through that tunnel."""
+        return self._relay.proofs.ask(name)
+
+    def visits(self, name: str) -> int:
+        """How many requests that were not our own came through that tunnel. Waits for nobody."""
+        return self._relay.tally.doors.get(name, DoorCounters()).requests
+
     def cut(self, principal_id: str) -> None:
         """End this session's exchanges and streams at once. Does not wait."""
         self._post(lambda: self._relay.cut(principal_id))
@@ -183,13 +199,13 @@ class Gateway:
         """What was measured until now."""
         return self._call(self._relay.counters)
 
-    def read_meter(self) -> Reading | None:
+    def read_meters(self) -> Readings | None:
         """What passed until now; None while the gateway is shut. Waits for nobody."""
         if not self.running:
             return None
-        reading = self._relay.meter.read()
-        self._post(self._relay.meter.begin_anew)
-        return reading
+        readings = self._relay.meters.read()
+        self._post(self._relay.meters.begin_anew)
+        return readings
 
     @contextlib.contextmanager
     def unmetered(self, port: int) -> Iterator[None]:
@@ -214,9 +230,7 @@ class Gateway:
             if self._socket_path is not None:
                 opened.append((doors.listen_unix(self._socket_path), self._tunnels))
             if self._socket_path is None or self._tunnel_port:  # a tunnel may still lead there
-                tunnels = self._loopback("tunnels", self._tunnel_port)
-                self._tunnel_port = tunnels.getsockname()[1]
-                opened.append((tunnels, self._tunnels))
+                opened.append((self._tunnel_listener(), self._tunnels))
         except BaseException:
             for listener, _ in opened:
                 listener.close()
@@ -292,11 +306,21 @@ class Gateway:
 
     async def _open_tunnel_port(self) -> int:
         if not self._tunnel_port:
-            listener = self._loopback("tunnels", 0)
+            listener = self._tunnel_listener()
             loop = asyncio.get_running_loop()
             self._servers.append(await self._serve_one(loop, listener, self._tunnels))
-            self._tunnel_port = listener.getsockname()[1]
         return self._tunnel_port
+
+    def _tunnel_listener(self) -> socket:
+        """Where it was, else where it is wished, else anywhere."""
+        try:
+            listener = self._loopback("tunnels", self._tunnel_port or self._wished_tunnel_port)
+        except Problem:
+            if self._tunnel_port:
+                raise
+            listener = self._loopback("tunnels", 0)
+        self._tunnel_port = listener.getsockname()[1]
+        return listener
 
     def _ask_to_stop(self) -> None:
         if self._stop is not None:

@@ -1,6 +1,7 @@
 """`traffic.db`: the minutes on disk, a week of them and never more.
 
-Owns the file: how it is opened, written and bounded. Imports the reports, `store.files` and
+Owns the file: how it is opened, written and bounded; of all doors together, and of each one
+that something passed. Imports the reports, `store.files` and
 `store.history_steps`. Its owner calls from one thread at a time.
 
 Each write is one transaction that is on the disk when it ends (synchronous=FULL, once a
@@ -18,7 +19,10 @@ from nexus_tray.store import files, history_steps
 WEEK = 7 * 24 * 60
 """Minutes that are kept."""
 
-VERSION = 1
+DOORS = 8 * WEEK
+"""Minutes of single doors that are kept: as many as eight doors that never rest have in a week."""
+
+VERSION = 2
 
 # `id` is the order in which minutes came: what is dropped is what came first, and a clock
 # that was wrong for a while costs no other minute.
@@ -34,13 +38,42 @@ _SCHEMA = """
         latency_ms REAL
     ) STRICT;
 """
-_COLUMNS = "at, requests, failures, bytes_in, bytes_out, streams, latency_ms"
-_READ = f"SELECT {_COLUMNS} FROM minute WHERE at >= ? AND at < ? ORDER BY at"  # noqa: S608
-_WRITE = (
-    f"INSERT INTO minute ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-    " ON CONFLICT (at) DO UPDATE SET requests = excluded.requests, failures = excluded.failures,"
+# A door's minute goes with the minute it is a part of. Where there is none, nothing passed.
+_DOORS_SCHEMA = """
+    CREATE TABLE door_minute (
+        id         INTEGER PRIMARY KEY,
+        minute     INTEGER NOT NULL REFERENCES minute (id) ON DELETE CASCADE,
+        door       TEXT NOT NULL,
+        requests   INTEGER NOT NULL,
+        failures   INTEGER NOT NULL,
+        bytes_in   INTEGER NOT NULL,
+        bytes_out  INTEGER NOT NULL,
+        streams    INTEGER NOT NULL,
+        latency_ms REAL,
+        UNIQUE (minute, door)
+    ) STRICT;
+"""
+_FIGURES = "requests, failures, bytes_in, bytes_out, streams, latency_ms"
+_UPDATE = (
+    "DO UPDATE SET requests = excluded.requests, failures = excluded.failures,"
     " bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, streams = excluded.streams,"
     " latency_ms = excluded.latency_ms"
+)
+_READ = f"SELECT at, {_FIGURES} FROM minute WHERE at >= ? AND at < ? ORDER BY at"  # noqa: S608
+_READ_DOOR = (
+    "SELECT m.at, ifnull(d.requests, 0), ifnull(d.failures, 0), ifnull(d.bytes_in, 0),"
+    " ifnull(d.bytes_out, 0), ifnull(d.streams, 0), d.latency_ms FROM minute m"
+    " LEFT JOIN door_minute d ON d.minute = m.id AND d.door = ?"
+    " WHERE m.at >= ? AND m.at < ? ORDER BY m.at"
+)
+_WRITE = (
+    f"INSERT INTO minute (at, {_FIGURES}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    f" ON CONFLICT (at) {_UPDATE}"
+)
+_WRITE_DOOR = (
+    f"INSERT INTO door_minute (minute, door, {_FIGURES})"  # noqa: S608
+    f" VALUES ((SELECT id FROM minute WHERE at = ?), ?, ?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT (minute, door) {_UPDATE}"
 )
 
 
@@ -104,43 +137,63 @@ class HistoryFile:
             raise Damaged(str(fault))
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
+        run("PRAGMA foreign_keys = ON")
         run("PRAGMA wal_autocheckpoint = 64")
         run("PRAGMA journal_size_limit = 262144")
         version = run("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not run("SELECT 1 FROM sqlite_master").fetchone():
-            script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+        wanted = {0: _SCHEMA + _DOORS_SCHEMA, 1: _DOORS_SCHEMA}.get(version)
+        if wanted and (version or not run("SELECT 1 FROM sqlite_master").fetchone()):
+            script = f"BEGIN IMMEDIATE; {wanted} PRAGMA user_version = {VERSION}; COMMIT;"
             self._database.executescript(script)
         elif version != VERSION:
             raise Damaged(f"version {version} is unknown")
 
-    def add(self, minutes: Iterable[TrafficPoint]) -> None:
-        """Store minutes, each together with what stands for it already. Raises sqlite3.Error;
-        nothing is changed then."""
+    def add(
+        self,
+        minutes: Iterable[TrafficPoint],
+        doors: Iterable[tuple[str, TrafficPoint]] = (),
+    ) -> None:
+        """Store minutes, each together with what stands for it already, and what of them passed
+        single doors (by name; such a minute must be there). Raises sqlite3.Error; nothing is
+        changed then."""
         run = self._database.execute
         run("BEGIN IMMEDIATE")
         try:
             for minute in minutes:
                 at = int(minute.at)
-                known = self.read(at, at + 1)
-                merged = history_steps.merge(at, [*known, minute])
+                merged = history_steps.merge(at, [*self.read(at, at + 1), minute])
                 run(_WRITE, (at, *_figures(merged)))
+            for door, minute in doors:
+                at = int(minute.at)
+                merged = history_steps.merge(at, [*self.read(at, at + 1, door), minute])
+                run(_WRITE_DOOR, (at, door, *_figures(merged)))
             run("DELETE FROM minute WHERE id <= (SELECT max(id) FROM minute) - ?", (WEEK,))
+            run(
+                "DELETE FROM door_minute WHERE id <= (SELECT max(id) FROM door_minute) - ?",
+                (DOORS,),
+            )
             run("COMMIT")
         except BaseException:
             if self._database.in_transaction:
                 run("ROLLBACK")
             raise
 
-    def read(self, begin: int, end: int) -> list[TrafficPoint]:
-        """The minutes from `begin` until before `end`. Raises sqlite3.Error."""
+    def read(self, begin: int, end: int, door: str = "") -> list[TrafficPoint]:
+        """The minutes from `begin` until before `end`; of one door: what passed it in each of
+        them. Raises sqlite3.Error."""
+        run = self._database.execute
+        found = run(_READ_DOOR, (door, begin, end)) if door else run(_READ, (begin, end))
         return [
             TrafficPoint(
                 at=float(at), requests=requests, failures=failures, bytes_in=bytes_in,
                 bytes_out=bytes_out, streams=streams, latency_ms=latency_ms,
             )
-            for at, requests, failures, bytes_in, bytes_out, streams, latency_ms
-            in self._database.execute(_READ, (begin, end))
+            for at, requests, failures, bytes_in, bytes_out, streams, latency_ms in found
         ]  # fmt: skip
+
+    def forget(self, door: str) -> None:
+        """Remove what passed a door that is no more. Raises sqlite3.Error."""
+        self._database.execute("DELETE FROM door_minute WHERE door = ?", (door,))
 
     def close(self) -> None:
         """Close; SQLite folds the write-ahead log back into the file."""

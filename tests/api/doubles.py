@@ -49,9 +49,12 @@ from nexus_tray.reports import (
     CertificateReport,
     Check,
     CheckState,
+    CloudflaredCounters,
     Device,
     Examination,
+    Figures,
     Importable,
+    Measured,
     NetworkDoor,
     RouteReport,
     RouteState,
@@ -267,6 +270,25 @@ IMPORTABLE = (
 BUNDLE = Bundle(at=AT, files=(BundleFile(name="status.txt", text="up\n"),))
 
 
+MEASURED = Measured(
+    at=AT,
+    doors=(
+        Figures(
+            name="home", requests=12, refused=2, failed=3, unreachable=1, concurrent=1,
+            bytes_in=4000, bytes_out=90_000, answered=12, seconds=0.5,
+            within=((0.01, 4), (0.1, 11), (1.0, 12)),
+        ),
+    ),
+    opencode=Figures(name="opencode", requests=9, answered=8, seconds=0.4, within=((1.0, 8),)),
+    cloudflared=(
+        CloudflaredCounters(
+            tunnel="home", requests=14, errors=1, concurrent=0, responses=((200, 11), (502, 3)),
+            registered=4, refused=(("dup_edge_conn", 1),), memory_bytes=38_000_000,
+        ),
+    ),
+)  # fmt: skip
+
+
 def inspect_token(text: str) -> TokenFacts:
     """Any text but one is a token."""
     if text == "no token":
@@ -291,6 +313,7 @@ def reports() -> Reports:
         inspect_token=inspect_token,
         importable=lambda: IMPORTABLE,
         bundle=lambda: BUNDLE,
+        measured=lambda: MEASURED,
     )
 
 

@@ -56,6 +56,7 @@ from tests.api.doubles import (
     BOOT,
     BUNDLE,
     EXAMINATION,
+    MEASURED,
     IMPORTABLE,
     SETUP,
     TOKEN_FACTS,
@@ -187,6 +188,7 @@ def test_the_snapshot_is_the_same_value(backend: Backend) -> None:
 def test_the_reports_are_the_same_values(backend: Backend) -> None:
     assert backend.access() == ACCESS
     assert backend.examine() == EXAMINATION
+    assert backend.measured() == MEASURED
     assert backend.setup() == SETUP
     assert backend.tunnels() == TUNNELS
     assert backend.importable() == IMPORTABLE

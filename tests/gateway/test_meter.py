@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nexus_tray.core.driver import Observed, Probed
 from nexus_tray.gateway.http import Channel
-from nexus_tray.gateway.meter import BOUNDS, Meter, Reading, median_ms, passed
+from nexus_tray.gateway.meter import BOUNDS, Meter, Reading, Readings, passed, quantile_ms
 from nexus_tray.services.gateway import GatewayDriver
 from tests.gateway.doubles import (
     OK,
@@ -35,9 +35,13 @@ def home(tmp_path: Path) -> Iterator[House]:
 
 
 def read(home: House) -> Reading:
-    reading = home.gateway.read_meter()
-    assert reading is not None
-    return reading
+    return readings(home).whole
+
+
+def readings(home: House) -> Readings:
+    found = home.gateway.read_meters()
+    assert found is not None
+    return found
 
 
 def test_bytes_and_requests_are_those_that_the_visitor_sent_and_got(home: House) -> None:
@@ -197,7 +201,7 @@ def test_a_gateway_that_is_shut_measures_nothing_and_goes_on_where_it_was(tmp_pa
     with house(tmp_path) as home:
         home.ask(tunnel_request())
         home.gateway.close(keep_ports=True)
-        assert home.gateway.read_meter() is None
+        assert home.gateway.read_meters() is None
         home.gateway.start()
         home.ask(tunnel_request())
         assert read(home).requests == 2
@@ -208,7 +212,7 @@ def test_the_median_is_never_a_tenth_off(times: list[float]) -> None:
     meter = Meter()
     for ms in times:
         meter.answered(200, ms / 1000)
-    found = median_ms(list(meter.read().times))
+    found = quantile_ms(meter.read().times, 0.5)
     true = sorted(times)[(len(times) - 1) // 2]
     assert found is not None
     assert abs(found - true) <= 0.1 * true
@@ -218,7 +222,7 @@ def test_the_median_is_never_a_tenth_off(times: list[float]) -> None:
 def test_what_lies_beyond_the_histogram_is_its_first_or_last_field(ms: float, found: float) -> None:
     meter = Meter()
     meter.answered(200, ms / 1000)
-    median = median_ms(list(meter.read().times))
+    median = quantile_ms(meter.read().times, 0.5)
     assert median is not None
     assert found / 1.3 < median < found * 1.3
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_tray.app.traffic import LATE, Seconds, TrafficWatch
-from nexus_tray.gateway.meter import Meter, Reading
+from nexus_tray.gateway.meter import Meter, Meters, Readings
 from nexus_tray.paths import Paths
 from nexus_tray.reports import Traffic, TrafficPoint, TrafficQuery
 from nexus_tray.store import history_steps
@@ -294,16 +294,18 @@ def test_which_seconds_a_look_accounts_for(looks: list[float | None], seconds: l
     found: list[TrafficPoint] = []
     for number, now in enumerate(looks):
         meter.answered(200, 0.01)
-        reading = None if now is None else meter.read()
-        found += account.account(reading, now if now is not None else float(number))
+        reading = None if now is None else Readings(meter.read())
+        looked = account.account(reading, now if now is not None else float(number))
+        found += [whole for whole, _ in looked]
     assert [p.at for p in found] == seconds
     assert sum(p.requests for p in found) == len(looks)  # nothing is lost to lateness
 
 
 def test_the_watch_tells_what_the_meter_says_and_keeps_it(paths: Paths) -> None:
-    meter = Meter()
+    meters = Meters()
+    meter = meters.door("quick")
     history = History(paths.traffic_database, NOW, lambda text: pytest.fail(text))
-    watch = TrafficWatch(history, meter.read)
+    watch = TrafficWatch(history, meters.read)
     meter.answered(500, 0.02)
     meter.received += 10
     eventually(lambda: sum(p.requests for p in watch.report(TrafficQuery(seconds=60)).points) == 1)
@@ -319,7 +321,7 @@ def test_a_shut_gateway_is_a_gap(paths: Paths) -> None:
     history = History(paths.traffic_database, NOW, lambda text: pytest.fail(text))
     looks: list[None] = []
 
-    def shut() -> Reading | None:
+    def shut() -> Readings | None:
         looks.append(None)
         return None
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.meter import Meter
 from nexus_tray.gateway.relay.upstream import UpstreamConnection
 
 log = logging.getLogger(__name__)
@@ -20,10 +21,13 @@ log = logging.getLogger(__name__)
 class UpstreamPool:
     """Idle connections by principal, and where new ones go."""
 
-    def __init__(self, bounds: Bounds, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, bounds: Bounds, clock: Callable[[], float], meter: Meter | None = None
+    ) -> None:
         self.target: Upstream | None = None
         self._bounds = bounds
         self._clock = clock
+        self._meter = meter or Meter()
         self._idle: dict[str, list[UpstreamConnection]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -44,7 +48,7 @@ class UpstreamPool:
             if connection.connected:
                 connection.reused = True
                 return connection
-        connection = UpstreamConnection(self.target, self._bounds)
+        connection = UpstreamConnection(self.target, self._bounds, self._meter)
         task = asyncio.get_running_loop().create_task(self._connect(connection))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)

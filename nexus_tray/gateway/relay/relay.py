@@ -13,7 +13,8 @@ from typing import Protocol
 
 from nexus_tray.gateway.bounds import Bounds, Counters, Tally
 from nexus_tray.gateway.http import Principal, Shape, Site
-from nexus_tray.gateway.meter import Meter
+from nexus_tray.gateway.meter import Meters
+from nexus_tray.gateway.proof import Proofs
 from nexus_tray.gateway.relay.pool import UpstreamPool
 
 log = logging.getLogger(__name__)
@@ -62,9 +63,10 @@ class Relay:
         self.clock = clock
         self.wall = wall
         self.tally = Tally()
-        self.meter = Meter()
+        self.meters = Meters()
         self.own_ports: frozenset[int] = frozenset()  # from where this program itself asks
-        self.pool = UpstreamPool(bounds, clock)
+        self.pool = UpstreamPool(bounds, clock, self.meters.opencode)
+        self.proofs = Proofs(clock)
         self._connections: dict[Connection, None] = {}  # in the order of their coming
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.meter import Meter
 from nexus_tray.gateway.relay import fields, rules
 from nexus_tray.gateway.relay.bodies import Body
 from nexus_tray.gateway.relay.framing import END, Reader
@@ -46,12 +47,13 @@ class Sink(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to OpenCode. Between exchanges it has no sink and may say nothing."""
 
-    def __init__(self, target: Upstream, bounds: Bounds) -> None:
+    def __init__(self, target: Upstream, bounds: Bounds, meter: Meter) -> None:
         self.target = target
         self.reused = False
         self.answered = False
         self.idle_since = 0.0
         self._bounds = bounds
+        self._meter = meter  # bytes only; requests are counted where they come in
         self._transport: asyncio.Transport | None = None
         self._sink: Sink | None = None
         self._method = "GET"
@@ -88,6 +90,7 @@ class UpstreamConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send. The sink is told to hold its upload when OpenCode is slow."""
         if self._transport is not None:
+            self._meter.sent += len(data)
             self._transport.write(data)
 
     def hold(self, *, held: bool) -> None:
@@ -159,6 +162,7 @@ class UpstreamConnection(asyncio.Protocol):
         if sink is None:
             self.abort()
             return
+        self._meter.received += len(data)
         self.answered = True
         try:
             self._tell(sink, data)

@@ -45,8 +45,6 @@ class VisitorConnection(Wire):
         self._task: asyncio.Task[None] | None = None
         self._pumping = False
         self._foreign = False
-        self._asked_at: float | None = None
-        self._metered_stream = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look who it is while his socket is surely still his."""
@@ -84,7 +82,7 @@ class VisitorConnection(Wire):
     def _handle(self, event: RequestHead | bytes | End) -> None:
         if isinstance(event, RequestHead):
             self._relay.tally.requests += 1
-            self._asked_at = self._relay.clock()
+            self._metering.asked_at = self._relay.clock()
             self._on_head(event)
         elif isinstance(event, bytes):
             self._on_body(event)
@@ -106,7 +104,6 @@ class VisitorConnection(Wire):
             raise Refused(403, "This door is for its owner's own programs on this machine.")
         visitor = self._entrance.admit(head)
         self.door = visitor.door.name
-        self._relay.tally.admit(visitor.door.name)
         path, _, query = head.target.decode("ascii").partition("?")
         websocket = fields.asks_websocket(head)
         headers = fields.end_to_end(head.headers)
@@ -115,6 +112,13 @@ class VisitorConnection(Wire):
         method = head.method.decode("ascii")
         request = Request(method, path, query, headers, visitor, websocket=websocket)
         self._request = request
+        word = self._relay.proofs.answer(request)
+        if word is not None:  # before anything else has a say: every name of ours is visited so
+            self._metering.take_back()  # it is no traffic, and nobody's visit
+            self._answer(word, keep=False)
+            return
+        self._relay.tally.admit(visitor.door.name)
+        self._metering.enter(visitor.door.name)
         copy = self._relay.site.local_copy(request) if method in ("GET", "HEAD") else None
         if copy is not None:
             self._answer(copy, keep=False)
@@ -145,8 +149,10 @@ class VisitorConnection(Wire):
             return
         rules.refuse_origin(request, ours=False)
         rules.refuse_embedding(request)
+        self._metering.pass_on(relay.meters.opencode)
         if relay.pool.target is None:
             relay.tally.failed += 1
+            self._metering.unreachable()
             self._answer(answers.opencode_is_off(request), keep=self._keep)
             return
         self._welcome_body(length, relay.bounds.upload)
@@ -207,7 +213,7 @@ class VisitorConnection(Wire):
     def _give_up(self, response: Response) -> None:
         """Answer, if no answer has begun, and close."""
         exchange, self._exchange = self._exchange, None
-        self._stream_over()
+        self._metering.leave()
         if exchange is not None:
             exchange.abandon()
         if self._state is State.CLOSED:
@@ -222,8 +228,9 @@ class VisitorConnection(Wire):
         read to its end always ends the connection."""
         keep = keep and not response.close and self._reader.whole
         method = self._request.method if self._request is not None else "GET"
-        self._answered(response.status)
+        self._metering.answered(response.status)
         self.send(answers.render(response, method=method, keep=keep))
+        self._metering.leave()
         if keep:
             self._next_request()
         else:
@@ -246,7 +253,7 @@ class VisitorConnection(Wire):
             self._answer(accepted, keep=False)
             return
         self._state = State.CHANNEL
-        self._answered(101, endless=True)
+        self._metering.answered(101, endless=True)
         self._expect_within(None)
         self._channel = SocketChannel(
             self.send, self._transport.close, self.hold_upload, self._relay.bounds.buffer
@@ -266,28 +273,12 @@ class VisitorConnection(Wire):
         finally:
             self._transport.close()
 
-    # the meter
-
-    def _answered(self, status: int, *, endless: bool = False) -> None:
-        """An answer begins. What was no whole head, and so no request, is not counted."""
-        asked_at, self._asked_at = self._asked_at, None
-        if asked_at is None:
-            return
-        self._meter.answered(status, self._relay.clock() - asked_at)
-        if endless:
-            self._metered_stream = True
-            self._meter.opened()
-
-    def _stream_over(self) -> None:
-        if self._metered_stream:
-            self._metered_stream = False
-            self._meter.closed()
-
     # from the exchange
 
     def answering(self, head: ResponseHead) -> None:
         """OpenCode's answer begins; an event stream and a tunnel go on for as long as they like."""
-        self._answered(head.status, endless=head.status == 101 or fields.is_event_stream(head))
+        endless = head.status == 101 or fields.is_event_stream(head)
+        self._metering.answered(head.status, endless=endless, behind=True)
 
     def became_raw(self) -> None:
         """101: what the visitor sent meanwhile is no HTTP either."""
@@ -300,7 +291,7 @@ class VisitorConnection(Wire):
         """The answer is complete."""
         self._exchange = None
         self._held = False
-        self._stream_over()
+        self._metering.leave()
         if self._state is State.CLOSED:
             return
         if keep and self._reader.whole:
@@ -312,7 +303,7 @@ class VisitorConnection(Wire):
         """No answer: a page of ours. Half an answer: the visitor must see that it is torn."""
         self._exchange = None
         self._held = False
-        self._stream_over()
+        self._metering.leave()
         if self._state is State.CLOSED:
             return
         if self._state is State.RAW:
@@ -320,6 +311,7 @@ class VisitorConnection(Wire):
             return
         self._relay.tally.failed += 1
         if not begun and self._request is not None:
+            self._metering.unreachable()
             self._answer(answers.opencode_failed(self._request), keep=self._keep)
         elif self._minor == 1:
             self._transport.close()
@@ -347,7 +339,7 @@ class VisitorConnection(Wire):
         self._refuse(Refused(408, "The request did not come in time."))
 
     def _gone(self) -> None:
-        self._stream_over()
+        self._metering.leave()
         if self._exchange is not None:
             self._exchange.abandon()
             self._exchange = None

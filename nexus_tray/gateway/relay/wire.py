@@ -10,9 +10,9 @@ from enum import Enum
 from typing import cast
 
 from nexus_tray.gateway.http import Principal
-from nexus_tray.gateway.meter import Meter
 from nexus_tray.gateway.relay.framing import Reader
 from nexus_tray.gateway.relay.heads import HEAD_LIMIT, RequestHead
+from nexus_tray.gateway.relay.metering import Metering
 from nexus_tray.gateway.relay.relay import Relay
 
 
@@ -48,7 +48,7 @@ class Wire(asyncio.Protocol, ABC):
         self.principal: Principal | None = None
         self.door: str | None = None
         self._relay = relay
-        self._meter = relay.meter
+        self._metering = Metering(relay.meters, relay.clock)
         self._state = State.HEAD
         self._held = False
         self._paused = False
@@ -93,7 +93,7 @@ class Wire(asyncio.Protocol, ABC):
     def send(self, data: bytes) -> None:
         """Bytes for the visitor."""
         self._relay.tally.sent += len(data)
-        self._meter.sent += len(data)
+        self._metering.meter.sent += len(data)
         self._transport.write(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,7 +101,7 @@ class Wire(asyncio.Protocol, ABC):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._transport.set_write_buffer_limits(self._relay.bounds.buffer)
         if self._relay.own_ports and _port(transport) in self._relay.own_ports:
-            self._meter = Meter()  # nobody reads it: our own questions are no traffic
+            self._metering.is_ours()  # our own questions are no traffic
         self._expect_within(self._relay.bounds.head)
         if not self._relay.join(self):
             self._state = State.CLOSED
@@ -120,12 +120,15 @@ class Wire(asyncio.Protocol, ABC):
     def data_received(self, data: bytes) -> None:
         """Bytes from the visitor."""
         self._relay.tally.received += len(data)
-        self._meter.received += len(data)
+        self._metering.meter.received += len(data)
         if self._state is State.RAW or self._state is State.CHANNEL:
             self._raw(data)
         elif self._state not in _DEAF:
-            if self._state is State.HEAD and self._reader.between:
-                self._expect_within(self._relay.bounds.head)
+            if self._state is State.HEAD:
+                if self._reader.between:
+                    self._metering.early = 0
+                    self._expect_within(self._relay.bounds.head)
+                self._metering.early += len(data)
             self._reader.feed(data)
             self._pump()
 
