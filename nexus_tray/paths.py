@@ -77,6 +77,11 @@ class Paths:
         return self.data / "cloudflare" / "tunnels" / f"{tunnel_id}.json"
 
     @property
+    def tunnel_port_file(self) -> Path:
+        """The loopback port to which a tunnel configured at Cloudflare may lead."""
+        return self.data / "tunnel-port.json"
+
+    @property
     def authority(self) -> Path:
         """The folder of the authority for the local network's door. Its key is secret."""
         return self.data / "authority"

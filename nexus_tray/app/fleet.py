@@ -219,8 +219,8 @@ class Fleet:
 
 def useful_first(wished: TunnelSettings) -> tuple[str, ...]:
     """The host names of a tunnel's routes: OpenCode's first, for it is what people come for."""
-    led = sorted((route for route in wished.routes if route.hostname), key=lambda r: bool(r.service))
-    return tuple(dict.fromkeys(route.hostname for route in led))
+    led = sorted(wished.routes, key=lambda route: bool(route.service))
+    return tuple(dict.fromkeys(route.hostname for route in led if route.hostname))
 
 
 def _joined(*paths: str) -> str:

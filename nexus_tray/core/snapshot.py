@@ -84,7 +84,8 @@ def compose(
         closing = any(s.kind is ServiceKind.TUNNEL and s.state is S.STOPPING for s in services)
         state, reason = HopState.BUSY if closing else HopState.OFF, pause.reason
     tunnel = best_tunnel(services)
-    address = tunnel.facts.address if tunnel and tunnel.state is not S.STOPPING else None
+    known = tunnel.facts.address if tunnel and tunnel.state is not S.STOPPING else None
+    address = known or None  # empty: it has no name at the moment
     return Snapshot(
         boot_id=boot_id,
         cursor=cursor,

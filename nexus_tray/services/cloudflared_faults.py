@@ -7,6 +7,8 @@ vocabulary. Used by the driver's threads and by `binaries`.
 import errno
 from pathlib import Path
 
+import msgspec
+
 from nexus_tray.core.driver import Cause, Failure
 from nexus_tray.model import Hop, Reason
 
@@ -65,6 +67,64 @@ def no_tag() -> Reason:
         "The gateway cannot tell them from a stranger's and refuses them all, so the tunnel "
         "was ended.",
         "Install the official cloudflared, or remove the setting cloudflared.program.",
+    )
+
+
+def check_hangs() -> Reason:
+    """`ingress validate` gave no answer in time."""
+    return reason("check-hangs", "cloudflared did not end the check of its configuration.")
+
+
+def not_made() -> Reason:
+    """A named tunnel without an id: its making did not come so far."""
+    return Reason(
+        code="tunnel-not-made",
+        hop=Hop.CLOUDFLARED,
+        what="This tunnel was not made at Cloudflare yet.",
+        cure="Create it, or delete it here.",
+    )
+
+
+def no_credentials(path: Path) -> Reason:
+    """The file of a named tunnel's credentials is gone."""
+    return Reason(
+        code="tunnel-credentials-missing",
+        hop=Hop.CLOUDFLARED,
+        what="The tunnel's credentials file is gone.",
+        meaning="Without it Cloudflare does not let the tunnel connect.",
+        cure=f"Put it back at {path}, or delete the tunnel and create it again.",
+    )
+
+
+def odd_credentials(path: Path) -> Reason:
+    """The file is not what `tunnel create` wrote, or another tunnel's."""
+    return Reason(
+        code="tunnel-credentials-odd",
+        hop=Hop.CLOUDFLARED,
+        what=f"{path} does not hold the credentials of this tunnel.",
+        meaning="It is damaged, or belongs to another tunnel.",
+        cure="Put a copy of it back, or delete the tunnel and create it again.",
+    )
+
+
+def no_token() -> Reason:
+    """No token is stored for a token tunnel."""
+    return Reason(
+        code="tunnel-token-missing",
+        hop=Hop.CLOUDFLARED,
+        what="There is no token for this tunnel here.",
+        meaning="Without it Cloudflare does not let the tunnel connect.",
+        cure="Enter it: in Cloudflare's dashboard, open the tunnel and copy the line that installs "
+        "cloudflared.",
+    )
+
+
+def token_locked(why: Reason) -> Reason:
+    """The token is stored, but out of reach. `why`: as the store of secrets says it."""
+    return msgspec.structs.replace(
+        why,
+        meaning="The tunnel's token is kept there, so the tunnel is off until then. It is tried "
+        "again by itself.",
     )
 
 

@@ -9,27 +9,27 @@ and each probe) and by the child's own; `_lock` guards what they share. The prom
 import re
 import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_tray.cloudflare import config_file
 from nexus_tray.cloudflare.errors import diagnose
 from nexus_tray.cloudflare.log_lines import LogEntry, read_line
+from nexus_tray.cloudflare.metrics import Metrics
 from nexus_tray.core.driver import Cause, Exited, Failure, Observed, Probed, Report
 from nexus_tray.model import Facts, Level, Problem
 from nexus_tray.services import cloudflared_faults as faults
-from nexus_tray.services.address_watch import AddressWatch
+from nexus_tray.services import cloudflared_public as public
+from nexus_tray.services.cloudflared_kinds import QUICK, UNTOLD
+from nexus_tray.services.cloudflared_launch import Launch, Refusal, environment, prepare
+from nexus_tray.services.cloudflared_plan import Plan
 from nexus_tray.services.cloudflared_status import Reading, StatusPort
-from nexus_tray.services.cloudflared_watch import Limits, Verdict, Watch, judge
-from nexus_tray.services.environment import TOOL, child_environment
+from nexus_tray.services.cloudflared_watch import Verdict, Watch, ended, judge, strangers
 from nexus_tray.services.pipes import NOTICE
 from nexus_tray.services.process import ChildProcess
-from nexus_tray.services.public_visit import Front, Seen
-from nexus_tray.services.transport import Transports
-from nexus_tray.store import files
+from nexus_tray.services.public_visit import Seen
+from nexus_tray.services.transport import HTTP2
 
 KEPT_LINES = 60
 """Lines of output that a diagnosis looks at: what is older is not why it ended now."""
@@ -37,53 +37,10 @@ KEPT_LINES = 60
 MEMORY_STEP = 8 * 1024 * 1024
 """Memory is told in steps: a new figure every five seconds would be a new snapshot each."""
 
+_NEW_RULES = "Updated to new configuration"
+"""cloudflared says so the moment that it leads requests by rules that Cloudflare sent."""
+
 _STATUS_PORT = re.compile(r"Starting metrics server on 127\.0\.0\.1:(\d{1,5})/metrics\b.*")
-
-
-@dataclass(frozen=True)
-class Doors:
-    """What a tunnel needs of the gateway; each may be called from any thread.
-
-    `open_door(name, secret, holds_events)` admits what carries the secret as coming by
-    this tunnel; `close_door(name)` ends that; `channel_proved(name)` tells whether a
-    request with the present secret has arrived.
-    """
-
-    open_door: Callable[[str, str, bool], None]
-    close_door: Callable[[str], None]
-    channel_proved: Callable[[str], bool]
-
-
-@dataclass(frozen=True)
-class LabOptions:
-    """A test facility: leads cloudflared to a Cloudflare of the tests' own.
-
-    `environment` and `arguments` are added to what the child gets, `front` replaces the
-    public front. Nothing else changes: the environment is scrubbed as always.
-    """
-
-    environment: Mapping[str, str]
-    arguments: tuple[str, ...]
-    front: Front
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every run of one tunnel has in common; see `TunnelDriver`."""
-
-    name: str
-    transport: str
-    program: Callable[[], Path]
-    environment: Callable[[], Mapping[str, str]]
-    service: Callable[[str], str]
-    folder: Path
-    doors: Doors
-    addresses: AddressWatch
-    transports: Transports
-    on_log: Callable[[Level, str], None]
-    limits: Limits = field(default_factory=Limits)
-    lab: LabOptions | None = None
-    now: Callable[[], float] = time.monotonic
 
 
 class Run:
@@ -97,7 +54,8 @@ class Run:
         self._entries: deque[LogEntry] = deque(maxlen=KEPT_LINES)
         self._network: str | None = None
         self._service = ""
-        self._watch = Watch(plan.transport, may_fall_back=False)
+        self._watch = Watch(plan.transport, may_fall_back=False, kind=plan.identity.kind)
+        self._asking_why = False
         self._child: ChildProcess | None = None
         self._status: StatusPort | None = None
         self._failure: Failure | None = None
@@ -105,6 +63,7 @@ class Run:
         self._door_open = False
         self._stopping = False
         self.over = False
+        self.counters: Metrics | None = None  # cloudflared's own, as last read
         _thread("start", self._launch)
 
     def probe(self) -> None:
@@ -134,6 +93,8 @@ class Run:
             failure = self._spawn(self._plan.program())
         except Problem as problem:
             failure = Failure(Cause.FATAL, problem.reason)
+        except Refusal as refusal:
+            failure = refusal.failure
         finally:  # whatever is raised goes on to the thread's hook, but the run has an end
             if self._child is None:
                 self._end(failure)
@@ -141,28 +102,25 @@ class Run:
     def _spawn(self, program: Path) -> Failure | None:
         """Start the child, unless told to end meanwhile. The secret is new for each start."""
         plan = self._plan
-        self._network = plan.transports.network()
-        transport = plan.transports.choose(plan.transport, self._network)
-        self._service = plan.service(transport)
-        with self._lock:
-            self._watch = Watch(transport, may_fall_back=plan.transport == "auto")
-        config = self._write_config()
+        transport = self._choose()
+        launch = self._prepare(transport)
         secret = secrets.token_urlsafe(32)
-        environment = self._environment(secret)
-        extra = plan.lab.arguments if plan.lab else ()
-        arguments = config_file.quick_arguments(
-            config, transport, grace=plan.limits.grace, extra=extra
-        )
+        env = self._environment({**launch.environment, **config_file.tag_environment(secret)})
+        if plan.identity.kind != QUICK:
+            bare = self._environment({})  # the check needs no secret
+            failure = plan.checker.check(program, launch.config, bare)
+            if failure is not None:
+                return failure
         # not under the lock, for which the supervisor must never wait long
         self._door_open = True
-        plan.doors.open_door(plan.name, secret, True)
+        plan.doors.open_door(plan.name, secret, plan.identity.kind == QUICK)
         with self._lock:
             if self._stopping:
                 return None
             try:
                 self._child = ChildProcess(
-                    [str(program), *arguments],
-                    environment,
+                    [str(program), *launch.arguments],
+                    env,
                     plan.folder,
                     on_line=self._line,
                     on_exit=self._exited,
@@ -173,29 +131,40 @@ class Run:
         self._report(Observed(self._number, facts))
         return None
 
-    def _write_config(self) -> Path:
-        folder = self._plan.folder
-        files.ensure_private_dir(folder)
-        path = folder / "cloudflared.json"
-        files.write_atomic(path, config_file.configuration(self._service))
-        return path
+    def _choose(self) -> str:
+        """The transport. HTTP/2 once, to be told why Cloudflare refuses (FACTS.md)."""
+        plan = self._plan
+        self._network = plan.transports.network()
+        self._asking_why = plan.untold.is_set() and plan.transport == "auto"
+        plan.untold.clear()
+        if self._asking_why:
+            return HTTP2
+        return plan.transports.choose(plan.transport, self._network)
 
-    def _environment(self, secret: str) -> dict[str, str]:
-        """Nothing of the user's own cloudflared: no TUNNEL_* and another home (SECURITY 25)."""
-        lab = self._plan.lab.environment if self._plan.lab else {}
-        return child_environment(
-            self._plan.environment(),
-            # With HTTP_PROXY set, Go's client speaks to our socket as to a proxy: in absolute
-            # targets, which the gateway refuses. The quick service is https (HTTPS_PROXY).
-            [name for name in TOOL if name.lower() != "http_proxy"],
-            additions={
-                **lab,
-                **config_file.tag_environment(secret),
-                "HOME": str(self._plan.folder),
-                # ours is the better check, and these wait for DNS; older versions know none
-                "TUNNEL_NO_PRECHECKS": "true",
-            },
+    def _prepare(self, transport: str) -> Launch:
+        plan, kind = self._plan, self._plan.identity.kind
+        self._service = plan.service(transport)
+        watch = Watch(
+            transport,
+            may_fall_back=plan.transport == "auto" and not self._asking_why,
+            kind=kind,
+            way=plan.way(transport),
         )
+        with self._lock:
+            self._watch = watch
+        return prepare(
+            plan.identity,
+            plan.folder,
+            self._service,
+            transport,
+            grace=plan.limits.grace,
+            extra=plan.lab.arguments if plan.lab else (),
+        )
+
+    def _environment(self, additions: Mapping[str, str]) -> dict[str, str]:
+        plan = self._plan
+        lab = plan.lab.environment if plan.lab else {}
+        return environment(plan.environment(), plan.folder, {**lab, **additions})
 
     # watching
 
@@ -209,7 +178,10 @@ class Run:
         with self._lock:
             self._entries.append(entry)
             if port is not None and self._status is None:
-                self._status = StatusPort(int(port[1]), self._service)
+                way = None if self._watch.quick else self._watch.way
+                self._status = StatusPort(int(port[1]), self._service, way)
+        if entry.text.startswith(_NEW_RULES):
+            _thread("rules", self._recheck)
         if entry.text:
             bare = Level.ERROR if stream == "stderr" else Level.INFO
             self._plan.on_log(entry.level or bare, entry.text)
@@ -219,9 +191,20 @@ class Run:
         try:
             verdict = self._check()
         finally:
-            self._report(Probed(self._number, verdict.reason, blame=verdict.blame))
+            self._report(Probed(self._number, verdict.reason, blame=verdict.blame, up=verdict.up))
         if verdict.failure is not None:
-            self._give_up(verdict.failure)
+            self._give_up(verdict.failure, at_once=verdict.at_once)
+
+    def _recheck(self) -> None:
+        """Cloudflare sent other rules: look now, not with the next probe, whether they may be."""
+        with self._lock:
+            status, watch = self._status, self._watch
+        found = status.rules() if status is not None else None
+        if found is None or watch.quick:
+            return
+        strange = strangers(watch, Reading(0, None, found[0], Metrics(), found[1]))
+        if strange is not None:
+            self._give_up(strange, at_once=True)
 
     def _check(self) -> Verdict:
         with self._lock:
@@ -241,50 +224,69 @@ class Run:
         with self._lock:
             first, self._watch = not self._watch.ready_once, watch
         if verdict.reason is None and reading is not None:
-            if first:
+            if first and not self._asking_why:
                 self._plan.transports.worked(watch.transport, self._network)
-            verdict = self._proved(reading) or self._reached(reading) or verdict
+            verdict = self._connected(watch, reading)
         if reading is not None:
             self._tell(reading)
         return verdict
+
+    def _connected(self, watch: Watch, reading: Reading) -> Verdict:
+        """It is; whether it is of use."""
+        names = self._names(reading)
+        if not watch.quick:
+            routes = self._plan.routes()
+            reason = public.amiss(reading.ingress, routes, watch.way, watch.transport)
+            if reason is not None:
+                return Verdict(reason, up=True)
+        return self._proved(names) or self._reached(names) or Verdict()
+
+    def _names(self, reading: Reading) -> tuple[str, ...]:
+        """The host names that should answer, the most useful first."""
+        if self._watch.quick:
+            return (reading.hostname,) if reading.hostname is not None else ()
+        return public.answering(reading.ingress, tuple(self._plan.routes()))
 
     def _moved(self) -> bool:
         now = self._plan.transports.network()
         return now is not None and now != self._network
 
-    def _proved(self, reading: Reading) -> Verdict | None:
+    def _proved(self, names: Sequence[str]) -> Verdict | None:
         """Visit ourselves until the secret has arrived once; None: nothing speaks against it."""
         plan = self._plan
-        if self._checks_left <= 0 or reading.hostname is None:
+        if self._checks_left <= 0 or not names:
             return None
         if plan.doors.channel_proved(plan.name):
             self._checks_left = 0
             return None
         self._checks_left -= 1
-        found = plan.addresses.first(self._number, reading.hostname)
+        found = plan.addresses.first(self._number, names[0])
         if found.seen is Seen.REFUSED and not plan.doors.channel_proved(plan.name):
             failure = Failure(Cause.FATAL, faults.no_tag())
             return Verdict(failure.reason, failure=failure)
         return None
 
-    def _reached(self, reading: Reading) -> Verdict | None:
+    def _reached(self, names: tuple[str, ...]) -> Verdict | None:
         """What visits of our own through the public address found; None: nothing against it."""
-        names = (reading.hostname,) if reading.hostname is not None else ()
         outlook = self._plan.addresses.look(self._number, names)
         if outlook.facts != Facts():
             self._report(Observed(self._number, outlook.facts))
         if outlook.reason is None:
             return None
         failure = Failure(Cause.NETWORK, outlook.reason) if outlook.restart else None
-        return Verdict(outlook.reason, failure=failure)
+        return Verdict(outlook.reason, failure=failure, up=True)
 
     def _tell(self, reading: Reading) -> None:
         """Report what was measured. Locations are stale while away, and so left out."""
         metrics, memory = reading.metrics, reading.metrics.memory_bytes
-        address = f"https://{reading.hostname}" if reading.hostname else None
+        self.counters = metrics
+        names, quick = self._names(reading), self._watch.quick
+        # empty, not unknown: the routes of a tunnel that runs may all be taken away
+        address = f"https://{names[0]}" if names else None if quick else ""
         facts = Facts(
             version=metrics.version,
             address=address if reading.connections else None,
+            hostnames=public.hostnames(reading.ingress),
             transport=self._watch.transport,
             connections=reading.connections,
             locations=metrics.locations if reading.connections else (),
@@ -294,13 +296,15 @@ class Run:
 
     # ending
 
-    def _give_up(self, failure: Failure) -> None:
+    def _give_up(self, failure: Failure, *, at_once: bool = False) -> None:
+        if failure == UNTOLD:
+            self._plan.untold.set()
         with self._lock:
             if self._failure is None:
                 self._failure = failure
             child = self._child
         if child is not None:
-            child.stop(self._plan.limits.grace + 2.0)
+            child.stop(0.0 if at_once else self._plan.limits.grace + 2.0)
 
     def _exited(self, code: int | None) -> None:
         """The child and all its descendants are gone; from the child's thread."""
@@ -312,7 +316,8 @@ class Run:
         if asked:
             self._end(None)
         else:
-            self._end(failure or diagnose(-9 if code is None else code, entries))
+            found = diagnose(-9 if code is None else code, entries)
+            self._end(failure or (ended(watch.kind, found) if found else None))
 
     def _end(self, failure: Failure | None) -> None:
         with self._lock:

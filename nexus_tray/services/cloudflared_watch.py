@@ -6,13 +6,17 @@ tests/services/test_cloudflared_watch.py holds its promises.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nexus_tray.cloudflare.errors import diagnose
 from nexus_tray.cloudflare.log_lines import LogEntry
 from nexus_tray.core.driver import Cause, Failure
 from nexus_tray.model import Hop, Reason
+from nexus_tray.services import cloudflared_public as public
+from nexus_tray.services.cloudflared_kinds import KINDS, QUICK, REFUSALS, UNTOLD, Words
+from nexus_tray.services.cloudflared_public import Way
 from nexus_tray.services.cloudflared_status import Reading
+from nexus_tray.services.transport import QUIC
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Limits:
 class Watch:
     """What is remembered between readings. Times as of `now`.
 
+    `kind` is the tunnel's, as in its settings; `way`: where its rules may lead.
     `dialling_at`: when it began to connect; `ready_once`: it was connected before;
     `away_since`: not connected since, None while it is; `refused_before`: its count of
     refusals when it was last connected.
@@ -49,24 +54,34 @@ class Watch:
     ready_once: bool = False
     away_since: float | None = None
     refused_before: int = 0
+    kind: str = QUICK
+    way: Way = field(default_factory=Way)
+
+    @property
+    def quick(self) -> bool:
+        """It has a name only as long as it lives."""
+        return self.kind == QUICK
+
+    @property
+    def words(self) -> Words:
+        """What is said of a tunnel of this kind."""
+        return KINDS[self.kind]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """No reason: ready. `failure`: waiting cures nothing, end the run and say this."""
+    """No reason: ready. `failure`: waiting cures nothing, end the run and say this; `at_once`:
+    without the grace that requests in flight get. `up`: as in `Probed`."""
 
     reason: Reason | None = None
     blame: bool = False
     failure: Failure | None = None
+    at_once: bool = False
+    up: bool = False
 
 
 Judged = tuple[Watch, Verdict]
 
-STARTING = Reason(
-    code="tunnel-starting",
-    hop=Hop.CLOUDFLARED,
-    what="A new address is being asked for at Cloudflare.",
-)
 CONNECTING = Reason(
     code="tunnel-connecting",
     hop=Hop.EDGE,
@@ -85,46 +100,6 @@ AWAY = Reason(
     what="The connection to Cloudflare's edge was lost.",
     meaning="The public address does not answer until it is back.",
     cure="It keeps trying; nothing else is needed if the network comes back.",
-)
-UDP_BLOCKED = Failure(
-    Cause.NETWORK,
-    Reason(
-        code="quic-blocked",
-        hop=Hop.EDGE,
-        what="The tunnel could not connect over QUIC.",
-        meaning="This network probably blocks UDP port 7844.",
-        cure="It is tried over HTTP/2 now, with a new address.",
-    ),
-)
-EXPIRED = Failure(
-    Cause.NETWORK,
-    Reason(
-        code="tunnel-gone",
-        hop=Hop.EDGE,
-        what="Cloudflare no longer knows this tunnel.",
-        meaning="A quick tunnel ends so after a time without connection; its address is lost.",
-        cure="A new quick tunnel is asked for, with a new address.",
-    ),
-)
-LOST = Failure(
-    Cause.NETWORK,
-    Reason(
-        code="tunnel-lost",
-        hop=Hop.EDGE,
-        what="The tunnel did not come back.",
-        meaning="Its address is given up.",
-        cure="A new quick tunnel is asked for, with a new address.",
-    ),
-)
-MOVED = Failure(
-    Cause.NETWORK,
-    Reason(
-        code="network-changed",
-        hop=Hop.EDGE,
-        what="The tunnel did not come back after this machine changed networks.",
-        meaning="Its address is given up.",
-        cure="It is started anew for this network, with a new address.",
-    ),
 )
 FOREIGN_INGRESS = Failure(
     Cause.FATAL,
@@ -153,19 +128,31 @@ def judge(
     """
     if not listening:
         found = diagnose(None, entries)
-        return watch, Verdict(found.reason if found else STARTING, blame=found is None)
+        starting = watch.words.starting
+        return watch, Verdict(found.reason if found else starting, blame=found is None)
     if watch.dialling_at is None:
         watch = replace(watch, dialling_at=now)
     if reading is None:
         return watch, Verdict(DEAF, blame=True)
-    if reading.connections and reading.ours is False:
-        return watch, Verdict(FOREIGN_INGRESS.reason, failure=FOREIGN_INGRESS)
-    if reading.connections and reading.hostname is not None:
+    strange = strangers(watch, reading)
+    if strange is not None:
+        return watch, Verdict(strange.reason, failure=strange, at_once=True)
+    if reading.connections and (reading.hostname is not None or not watch.quick):
         known = reading.metrics.refusals
         return replace(watch, ready_once=True, away_since=None, refused_before=known), Verdict()
     if watch.away_since is None:
         watch = replace(watch, away_since=now)
     return watch, _away(watch, reading, entries, limits, now, moved=moved)
+
+
+def strangers(watch: Watch, reading: Reading) -> Failure | None:
+    """Why the rules in force may not stay public, if they lead elsewhere."""
+    if reading.ours is not False or (watch.quick and not reading.connections):
+        return None
+    ingress = reading.ingress
+    if ingress is not None and ingress.remote:
+        return public.foreign(ingress.stranger(watch.way.services), watch.way)
+    return FOREIGN_INGRESS
 
 
 def _away(
@@ -179,11 +166,19 @@ def _away(
 ) -> Verdict:
     """It runs and answers, but is not connected."""
     found = diagnose(None, entries)
+    if found is not None and not watch.quick and found.reason.code in REFUSALS:
+        found = ended(watch.kind, found)
     failure = _hopeless(watch, reading, found, limits, now, moved=moved)
     if failure is not None:
         return Verdict(failure.reason, failure=failure)
+    if found is None and not watch.quick and _turned_down(watch, reading, limits):
+        return Verdict(UNTOLD.reason)
     waiting = AWAY if watch.ready_once else CONNECTING
     return Verdict(found.reason if found is not None else waiting)
+
+
+def _turned_down(watch: Watch, reading: Reading, limits: Limits) -> bool:
+    return reading.metrics.refusals - watch.refused_before >= limits.refusals
 
 
 def _hopeless(
@@ -196,15 +191,34 @@ def _hopeless(
     moved: bool,
 ) -> Failure | None:
     """Why this process should not be waited for any longer, if so."""
-    if found is not None and (found.reason.code == "tunnel-gone" or found.cause is Cause.FATAL):
-        return found
+    refused = _turned_down(watch, reading, limits)
+    if found is not None and (found.reason.code in REFUSALS or found.cause is Cause.FATAL):
+        return _refused(watch, found, sure=refused)
+    if refused and watch.quick and watch.ready_once:
+        return watch.words.gone
+    if refused and not watch.quick and watch.may_fall_back and watch.transport == QUIC:
+        return UNTOLD
     if not watch.ready_once:
         dialling = now - (watch.dialling_at if watch.dialling_at is not None else now)
-        blocked = watch.may_fall_back and watch.transport == "quic"
-        return UDP_BLOCKED if blocked and dialling >= limits.fallback else None
-    if reading.metrics.refusals - watch.refused_before >= limits.refusals:
-        return EXPIRED
+        blocked = watch.may_fall_back and watch.transport == QUIC
+        return watch.words.blocked if blocked and dialling >= limits.fallback else None
     away = now - (watch.away_since if watch.away_since is not None else now)
     if moved and away >= limits.moved:
-        return MOVED
-    return LOST if away >= limits.lost else None
+        return watch.words.moved
+    return watch.words.lost if away >= limits.lost else None
+
+
+def _refused(watch: Watch, found: Failure, *, sure: bool) -> Failure | None:
+    """Cloudflare said why it refuses, or cloudflared why it cannot. A tunnel that has an
+    address to keep is given up only when it was refused more than once."""
+    if watch.quick or found.reason.code not in REFUSALS:
+        return found
+    return ended(watch.kind, found) if sure else None
+
+
+def ended(kind: str, found: Failure) -> Failure:
+    """What `diagnose` found, as it is meant for a tunnel of this kind."""
+    words = KINDS[kind]
+    return {"tunnel-gone": words.gone, "tunnel-secret-refused": words.secret or found}.get(
+        found.reason.code, found
+    )

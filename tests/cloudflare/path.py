@@ -19,7 +19,7 @@ from nexus_tray.gateway.server import Gateway
 from nexus_tray.model import Desired, Level, Reason, Service, ServiceKind, ServiceState, Snapshot
 from nexus_tray.services.address_watch import Times
 from nexus_tray.services.cloudflared import TunnelDriver, lab_options
-from nexus_tray.services.cloudflared_run import Doors
+from nexus_tray.services.cloudflared_plan import Doors
 from nexus_tray.services.cloudflared_watch import Limits
 from nexus_tray.services.gateway import GatewayDriver
 from nexus_tray.services.transport import Transports
