@@ -13,6 +13,7 @@ from nexus_tray.model import (
     Job,
     JobState,
     JobStep,
+    Problem,
     Reason,
     Service,
     ServiceKind,
@@ -85,7 +86,7 @@ def tunnel_services(now: float) -> tuple[Service, ...]:
             name=name, kind=ServiceKind.TUNNEL, state=state, since_at=now - since, **given
         )
 
-    known = {"version": "2026.8.2", "memory_bytes": 38_000_000}
+    known: dict[str, Any] = {"version": "2026.8.2", "memory_bytes": 38_000_000}
     return (
         *services(now)[:2],
         one("home", ServiceState.RUNNING, 90_000, facts=Facts(
@@ -201,14 +202,28 @@ IMPORTABLE = (
 TOKEN_FACTS = TokenFacts(account_id=ACCOUNT, tunnel_id=HOME_ID.replace("34b8", "77aa"))
 
 
-def settle(house: House[Any], report: Tunnels | None = None) -> None:
+class Told:
+    """What the house tells of its tunnels; changed by a test while the page is open."""
+
+    def __init__(self, report: Tunnels) -> None:
+        self.report = report
+        self.token: TokenFacts | Problem = TOKEN_FACTS
+
+    def inspect(self, text: str) -> TokenFacts:
+        if isinstance(self.token, Problem):
+            raise self.token
+        return self.token
+
+
+def settle(house: House[Any]) -> Told:
     """Give the house these tunnels in its settings, and what it tells of them."""
     house.settings.update({"tunnels": msgspec.to_builtins(PLANS)}, None)
-    told = report or tunnel_reports(time.time())
+    told = Told(tunnel_reports(time.time()))
     house.reports = dataclasses.replace(
-        house.reports, tunnels=lambda: told, importable=lambda: IMPORTABLE,
-        inspect_token=lambda text: TOKEN_FACTS,
+        house.reports, tunnels=lambda: told.report, importable=lambda: IMPORTABLE,
+        inspect_token=told.inspect,
     )  # fmt: skip
+    return told
 
 
 def tunnels(house: House[Any], now: float, *under_way: Job, **changes: Any) -> Snapshot:

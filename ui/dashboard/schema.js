@@ -16,6 +16,9 @@ const spoken = (key) => key.charAt(0).toUpperCase() + key.slice(1).replaceAll("_
 export const nameOf = (key) => NAMES[key] || spoken(key);
 export const sectionName = (key) => SECTIONS[key] || spoken(key);
 
+/** Of a tunnel: what is made, or set on the Tunnels page. */
+const ELSEWHERE = ["kind", "tunnel_id", "account_id", "zone_id", "routes"];
+
 /** The schema that a property's own text leads to. */
 const follow = (schemas, property) =>
   (property.$ref ? schemas[property.$ref.split("/").at(-1)] : property);
@@ -26,7 +29,7 @@ export function sections(schemas) {
     const many = property.type === "array";
     const schema = follow(schemas, many ? property.items : property);
     const [about, meanings] = described(schema.description || "");
-    const settings = Object.entries(schema.properties).map(([name, one]) => ({
+    const settings = Object.entries(schema.properties).filter(([name]) => !(many && ELSEWHERE.includes(name))).map(([name, one]) => ({
       key: name, meaning: meanings[name] || "", schema: follow(schemas, one), default: one.default,
     }));
     return { key, about, many, settings };
@@ -54,8 +57,10 @@ export function wrong(schema, value) {
     if (schema.maximum !== undefined && number > schema.maximum) return `At most ${schema.maximum}.`;
   }
   if (schema.type === "array") {
-    const bad = value.find((one) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(one));
-    return bad === undefined ? "" : `“${bad}” is no name: letters, digits and _ only.`;
+    const rule = schema.items?.pattern?.replace("\\Z", "$") || "^[A-Za-z_][A-Za-z0-9_]*$";
+    const bad = value.find((one) => !new RegExp(rule, "u").test(one));
+    if (bad === undefined) return "";
+    return schema.items?.description ? `“${bad}” is not ${schema.items.description}.` : `“${bad}” is no name: letters, digits and _ only.`;
   }
   if (schema.pattern && !new RegExp(schema.pattern.replace("\\Z", "$"), "u").test(value)) {
     return schema.description ? `Wanted: ${schema.description}.` : "Small letters, digits and - only, at most 32.";

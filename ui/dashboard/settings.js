@@ -68,8 +68,9 @@ function Section({ section, values, save }) {
 function Many({ section, items, save }) {
   const id = `section-${section.key}`;
   const put = (at, key, value) => items.map((item, index) => (index === at ? { ...item, [key]: value } : item));
-  const settings = section.settings.filter(({ key, schema }) => key !== "name" && !(schema.enum?.length === 1));
+  const settings = section.settings.filter(({ key }) => key !== "name");
   return html`<section class="sheet" aria-labelledby=${id}><h2 id=${id}>${sectionName(section.key)}</h2>
+    ${section.key === "tunnels" && html`<p class="dim small">New ones, host names and tokens are on the page <a href="#/tunnels">Tunnels</a>.</p>`}
     ${items.map((item, at) => html`<div key=${item.name} role="group" aria-label=${item.name}>
       <h3 class="dim">${item.name}${item.kind && html` <span class="pill">${item.kind}</span>`}</h3>
       ${settings.map((setting) => html`<${Field} key=${setting.key} id="${section.key}-${item.name}-${setting.key}" setting=${setting}

@@ -103,7 +103,7 @@ function NamedForm({ zones, known, field, bad, make }) {
     <div class="field" ref=${box} role="group" aria-label="Host names"><span class="label">Where it is found from outside</span>
       ${rows.map((row, at) => html`<div key=${row.key}><div class="row"><input class="grow mono" aria-label="Host name ${at + 1}" value=${row.text} spellcheck=${false} autocomplete="off"
           autocapitalize="off" placeholder="code.${zone.name || "example.com"}" aria-describedby="new-host-${row.key}" aria-invalid=${row.text && faults[at] ? "true" : null} onInput=${put(at)} />
-        ${rows.length > 1 && html`<button type="button" aria-label="Without ${hosts[at] || `host name ${at + 1}`}" onClick=${less(at)}>Remove</button>`}</div>
+        ${rows.length > 1 && html`<button type="button" aria-label="Remove ${hosts[at] || `host name ${at + 1}`}" onClick=${less(at)}>Remove</button>`}</div>
         <p class="small dim" id="new-host-${row.key}" aria-live="polite">${!row.text ? zone.name && `It ends with .${zone.name}.` : faults[at] ? html`<span class="grave">${faults[at]}</span>`
           : hosts[at] !== row.text ? `Meant is ${hosts[at]}.` : ""}</p></div>`)}
       <div class="row"><button type="button" onClick=${more}>Another host name</button></div></div>
