@@ -19,6 +19,7 @@ from nexus_tray.core.driver import Driver
 from nexus_tray.core.machine import Policy
 from nexus_tray.core.supervisor import Entry
 from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.server import Gateway
 from nexus_tray.model import Desired, Level, Problem, Reason, ServiceKind
 from nexus_tray.paths import Paths
 from nexus_tray.services import binaries, opencode_program
@@ -127,10 +128,15 @@ class Fleet:
             GATEWAY,
             spec,
             lambda: GatewayDriver(
-                lambda: self._parts.door.at_port(spec.local_port), self._parts.on_visit
+                lambda: self._opened_gateway(spec.local_port), self._parts.on_visit
             ),
         )
         return Entry(GATEWAY, ServiceKind.GATEWAY, driver, spec, Desired.RUNNING, GATEWAY_POLICY)
+
+    def _opened_gateway(self, local_port: int) -> Gateway:
+        gateway = self._parts.door.at_port(local_port)
+        gateway.wish_tunnel_port(self.tunnel_port.remembered())
+        return gateway
 
     def _tunnel(self, wished: TunnelSettings, settings: Settings) -> Entry:
         program, name = settings.cloudflared.program, wished.name

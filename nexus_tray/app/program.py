@@ -32,18 +32,19 @@ from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.setup import Ground, SetupKeeper
+from nexus_tray.app.token_handlers import TokenHandlers
 from nexus_tray.app.traffic import Surface, TrafficWatch
+from nexus_tray.app.tunnel_origin import TunnelOrigin
 from nexus_tray.app.tunnel_reports import Sources, TunnelReports
 from nexus_tray.app.window_handlers import Around, WindowHandlers
-from nexus_tray.cloudflare.config_file import service_of
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Hop, Level, Problem, Reason, ServiceKind, Snapshot
+from nexus_tray.model import Level, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Bundle, NetworkDoor, TokenFacts
+from nexus_tray.reports import Bundle, NetworkDoor
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
@@ -206,15 +207,17 @@ class Program:
             )
         )
         self._ending.callback(self._setup.close)
+        self._tokens = TokenHandlers(settings, keys, self.supervisor.post)
         table = {
             **handlers.table(),
+            **self._tokens.table(),
             **self._window.table(),
             **access_handlers.table(),
             **self._setup.table(),
         }
         reports = self._reports(paths, settings)
         self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, reports)
-        token = secrets.token_urlsafe(32)
+        token, scrape_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         remembered = OpenPages(paths, listener[1] if listener else None)
         self.tickets = Tickets(sessions=remembered.recall(), keep=remembered.keep, own=token)
         self._ending.callback(remembered.forget)
@@ -224,10 +227,13 @@ class Program:
             pages=pages.load(ui_folder("dashboard")),
             bound=socket.socket(fileno=listener[0]) if listener else None,
             tickets=self.tickets,
+            scrape_token=scrape_token,
         )
         self._ending.callback(self._api.stop)
         self._ending.callback(journal.close)
-        self._publish: Callable[[], None] = lambda: runtime.publish(paths, self._api.url, token)
+        self._publish: Callable[[], None] = lambda: runtime.publish(
+            paths, self._api.url, token, scrape_token
+        )
         self._ending.callback(runtime.withdraw, paths)
         logs.append(log_handler.SOURCE, Level.INFO, f"Nexus Tray {__version__} starts.")
 
@@ -287,7 +293,7 @@ class Program:
             examine=self._doctor.examine,
             setup=self._setup.read,
             tunnels=self._tunnel_reports(paths, settings).read,
-            inspect_token=_not_yet_tokens,
+            inspect_token=self._tokens.inspect,
             importable=tuple,
             bundle=lambda: Bundle(at=time.time()),
             measured=lambda: metrics.measured(
@@ -296,14 +302,15 @@ class Program:
         )
 
     def _tunnel_reports(self, paths: Paths, settings: ConfigStore) -> TunnelReports:
+        origin = TunnelOrigin(paths, self._fleet, lambda: self.backend.snapshot())
         return TunnelReports(
             Sources(
                 settings=lambda: settings.read().settings,
-                origin=lambda _: service_of(paths.tunnel_socket),
-                configuration=lambda _: "",
+                origin=origin.origin,
+                configuration=origin.configuration,
                 routes=lambda _: (),
                 certificates=self._fleet.addresses.certificates,
-                by_hand=lambda _: (),
+                by_hand=origin.by_hand,
                 changes=self._fleet.addresses.changes,
                 counters=lambda name: metrics.counted(name, self._fleet.counters().get(name)),
                 reason=lambda tunnel: self._fleet.addresses.reason(tunnel.name),
@@ -325,8 +332,3 @@ def _restarts(snapshot: Snapshot, name: str) -> int:
     """How often that service was started again although nobody asked."""
     service = snapshot.service(name)
     return service.restarts if service is not None else 0
-
-
-def _not_yet_tokens(_: str) -> TokenFacts:
-    what = "This is no tunnel's token."
-    raise Problem(Reason(code="token-shape", hop=Hop.CLOUDFLARED, what=what))

@@ -24,6 +24,9 @@ from nexus_tray.services.environment import TOOL, child_environment
 from nexus_tray.services.process import ChildProcess
 from nexus_tray.store import files
 
+CONFIG = "cloudflared.json"
+"""The configuration file, in the tunnel's own folder."""
+
 CHECK_LIMIT = 5.0
 """Seconds that cloudflared may take to check its configuration; healthy it takes 0.1."""
 
@@ -80,7 +83,7 @@ def prepare(
     Raises Problem and Refusal.
     """
     files.ensure_private_dir(folder)
-    config = folder / "cloudflared.json"
+    config = folder / CONFIG
     files.write_atomic(config, content(identity, service))
     if identity.kind == QUICK:
         arguments = config_file.quick_arguments(config, transport, grace=grace, extra=extra)
