@@ -102,6 +102,16 @@ class Paths:
         return self.run / "api.json"
 
     @property
+    def metrics_token(self) -> Path:
+        """The token that opens `/metrics` and nothing else (0600), for Prometheus."""
+        return self.run / "metrics-token"
+
+    @property
+    def metrics_target(self) -> Path:
+        """Where `/metrics` is, in the form of Prometheus' file_sd_configs (JSON, 0600)."""
+        return self.run / "metrics-target.json"
+
+    @property
     def pages_file(self) -> Path:
         """The open dashboard pages of this guard's life, as hashes (JSON, 0600)."""
         return self.run / "pages.json"

@@ -24,13 +24,22 @@ STANDING = (
 Start = Callable[..., Any]
 
 
-def guarded(app: Wsgi, wanted: Pass, pages: Pages, free: frozenset[tuple[str, str]]) -> Wsgi:
+def guarded(
+    app: Wsgi,
+    wanted: Pass,
+    pages: Pages,
+    free: frozenset[tuple[str, str]],
+    scraped: frozenset[tuple[str, str]] = frozenset(),
+) -> Wsgi:
     """The application behind its guard, and the dashboard's `pages` beside it.
 
     A page needs no token, nor does what is named in `free` (method and path); every other
-    rule of the guard holds for them as for all. `pages` are looked up by the path exactly
+    rule of the guard holds for them as for all. What is in `scraped` opens to the token for the
+    counters too. `pages` are looked up by the path exactly
     as it came, so there is no way to any other file.
     """
+
+    to_scrape = wanted.to_scrape
 
     def wsgi(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
         def start(status: str, fields: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -40,7 +49,8 @@ def guarded(app: Wsgi, wanted: Pass, pages: Pages, free: frozenset[tuple[str, st
         path = environ["PATH_INFO"]
         page = pages.get(path) if head.method == "GET" else None
         needs_token = page is None and (head.method, path) not in free
-        refusal = judge(head, wanted, token=needs_token)
+        asked = to_scrape if (head.method, path) in scraped else wanted
+        refusal = judge(head, asked, token=needs_token)
         if refusal is not None:
             return _refused(refusal, start)
         if page is not None:

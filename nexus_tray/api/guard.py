@@ -10,7 +10,7 @@ and anybody's. There is no CORS answer either: a page of another origin gets not
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_tray.model import Hop, Reason
 
@@ -46,12 +46,23 @@ def _none(_: str) -> bool:
 class Pass:
     """What a request must show: the exact authority it was sent to, and the token.
 
-    `session` knows the tokens of open dashboards, which are as good as `token`.
+    `session` knows the tokens of open dashboards, which are as good as `token`. `scrape` is a
+    token that opens the counters and nothing else.
     """
 
     authority: str
     token: str
     session: Callable[[str], bool] = _none
+    scrape: str = ""
+
+    @property
+    def to_scrape(self) -> "Pass":
+        """What a request for the counters must show: any of these."""
+        return replace(self, session=lambda given: self.session(given) or self._scrapes(given))
+
+    def _scrapes(self, given: str) -> bool:
+        shown = given.encode("latin-1", "replace")
+        return hmac.compare_digest(shown, self.scrape.encode()) and bool(self.scrape)
 
 
 @dataclass(frozen=True)

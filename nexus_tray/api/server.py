@@ -18,6 +18,7 @@ import bottle
 
 from nexus_tray.api.entrance import guarded
 from nexus_tray.api.guard import Head, Pass, body_length, judge
+from nexus_tray.api.metric_resources import METRICS
 from nexus_tray.api.pages import Pages
 from nexus_tray.api.resources import ROUTES, no_such_resource
 from nexus_tray.api.routes import (
@@ -47,6 +48,9 @@ CONNECTIONS = 128
 OPEN = frozenset((route.method, PREFIX + route.path) for route in ROUTES if route.open)
 """What needs no token: the exchange of a ticket."""
 
+SCRAPED = frozenset({("GET", PREFIX + METRICS)})
+"""What the token for the counters opens (empty: there is none)."""
+
 INTERNAL = Reason(
     code="api-internal",
     hop=Hop.GATEWAY,
@@ -60,8 +64,8 @@ class ApiServer:
 
     `token` is the bearer token (256 bits, new for each start of the program); `url` the
     address to tell. `pages` are the dashboard's files, served below `/`. `tickets` know who
-    may come in with them. The port is bound when the object is made, unless `bound` brings
-    a socket that is. Raises OSError.
+    may come in with them. `scrape_token` opens `/metrics` and nothing else. The port is bound
+    when the object is made, unless `bound` brings a socket that is. Raises OSError.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class ApiServer:
         port: int = 0,
         bound: socket.socket | None = None,
         tickets: Tickets | None = None,
+        scrape_token: str = "",
         streams: int = STREAMS,
         connections: int = CONNECTIONS,
     ) -> None:
@@ -80,7 +85,7 @@ class ApiServer:
         self._tickets = tickets or Tickets()
         self._server = Listener(port, connections, bound)
         authority = f"127.0.0.1:{self._server.server_port}"
-        wanted = Pass(authority=authority, token=token, session=self._tickets.admits)
+        wanted = Pass(authority, token, session=self._tickets.admits, scrape=scrape_token)
         self.url = f"http://{authority}"
         app = application(
             backend,
@@ -89,7 +94,7 @@ class ApiServer:
             self._tickets.redeem,
             lambda head: judge(head, wanted) is None,
         )
-        self._server.set_app(guarded(app, wanted, pages, OPEN))
+        self._server.set_app(guarded(app, wanted, pages, OPEN, SCRAPED))
         # The interval bounds how long stop() waits; waking ten times a second costs nothing.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name="api", daemon=True

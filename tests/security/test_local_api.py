@@ -231,7 +231,7 @@ def test_another_user_on_the_port_of_a_killed_instance_is_told_nothing(paths: Pa
     ) as impostor:
         assert impostor.stdout is not None
         url = f"http://127.0.0.1:{impostor.stdout.readline().strip()}"
-        publish(paths, url, TOKEN)
+        publish(paths, url, TOKEN, "counters")
         with pytest.raises(Problem) as caught:
             connect(paths)
         assert caught.value.reason.code == "not-running"
@@ -245,7 +245,7 @@ def test_another_user_can_not_read_the_token(tmp_path: Path) -> None:
     """The token's file is 0600 below 0700, so another user has the address at most."""
     run = tmp_path / "run"
     tmp_path.chmod(0o711)
-    publish(Paths(config=run, data=run, run=run, tools=run), "http://127.0.0.1:1", "t")
+    publish(Paths(config=run, data=run, run=run, tools=run), "http://127.0.0.1:1", "t", "c")
     run.chmod(0o711)  # even where the folder would let them in
     command = [sys.executable, "-c", AS_NOBODY, str(run / "api.json")]
     tried = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
