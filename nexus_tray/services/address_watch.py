@@ -47,8 +47,9 @@ class Times:
 @dataclass(frozen=True)
 class State:
     """What is remembered. Times in the clock of `now`; `failures` and `gone` count visits in a
-    row, `gone` those that showed that Cloudflare does not know the tunnel. `served`: the count
-    of visitors' requests at the last look. `restart`: this run should end now.
+    row, `gone` those that showed that Cloudflare does not know the tunnel. `partial`: what is
+    wrong with one name while another leads here, `amiss` such visits in a row. `served`: the
+    count of visitors' requests at the last look. `restart`: this run should end now.
     """
 
     run: int = 0
@@ -60,6 +61,8 @@ class State:
     failures: int = 0
     gone: int = 0
     reason: Reason | None = None
+    amiss: int = 0
+    partial: Reason | None = None
     restart: bool = False
     restarts: int = 0
     restarted_at: float | None = None
@@ -71,7 +74,7 @@ def looked(state: State, run: int, served: int, now: float, times: Times) -> Sta
     if run != state.run:
         return replace(
             state, run=run, since=now, looked_at=now, visited_at=None, due_at=now,
-            served=served, failures=0, gone=0, reason=None, restart=False,
+            served=served, failures=0, gone=0, reason=None, amiss=0, partial=None, restart=False,
         )  # fmt: skip
     if now - state.looked_at >= times.asleep:  # the machine slept, or cloudflared was away
         later = max(state.due_at, now + times.settle)
@@ -127,9 +130,12 @@ def _well(state: State) -> State:
 def _partly(state: State, found: Sequence[Visit], now: float, times: Times) -> State:
     """One address answers; another may not, which is said after the same patience."""
     bad = [met for met in found if met.seen not in (Seen.OURS, Seen.GUARDED, Seen.NO_WAY)]
-    if not bad or now - state.since < times.often:
-        return replace(state, due_at=now + times.often)
-    return replace(state, due_at=now + times.often, reason=faults.of(bad[0]))
+    if not bad:
+        return replace(state, amiss=0, partial=None, due_at=now + times.often)
+    amiss = state.amiss + 1
+    if amiss < times.failures:
+        return replace(state, amiss=amiss)
+    return replace(state, amiss=amiss, partial=faults.of(bad[0]), due_at=now + times.often)
 
 
 def _unseen(state: State, times: Times, *, online: bool) -> State:
@@ -222,7 +228,7 @@ class AddressWatch:
         with self._lock:
             begin = bool(names) and not self._visiting and now >= state.due_at
             self._visiting = self._visiting or begin
-            outlook = Outlook(state.reason, state.restart, self._facts)
+            outlook = Outlook(state.reason or state.partial, state.restart, self._facts)
         if begin:
             work = threading.Thread(
                 target=self._round, args=(run, names), name="address visit", daemon=True

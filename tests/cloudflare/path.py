@@ -22,6 +22,7 @@ from nexus_tray.services.cloudflared import TunnelDriver, lab_options
 from nexus_tray.services.cloudflared_plan import Doors
 from nexus_tray.services.cloudflared_watch import Limits
 from nexus_tray.services.gateway import GatewayDriver
+from nexus_tray.services.public_visit import Front
 from nexus_tray.services.transport import Transports
 from tests.cloudflare.lab import Lab, until
 from tests.gateway.doubles import SmallSite, no_shape
@@ -81,6 +82,8 @@ class Path:
         self._supervised = False
         self._drivers: list[TunnelDriver] = []
         self.times = Times()
+        self.front: Front | None = None
+        self.stable = False  # its address is taken for one that stays
         self.notes: list[tuple[str, str, Reason | None]] = []
         self._addresses: Addresses | None = None
 
@@ -97,7 +100,7 @@ class Path:
                     network=lambda: self.network,
                     restarts=lambda _: self.tunnel.restarts if self.tunnel else 0,
                     note=lambda *note: self.notes.append(note),
-                    front=lab.front,
+                    front=self.front or lab.front,
                     times=self.times,
                 )
             )
@@ -124,7 +127,7 @@ class Path:
                 self.gateway.close_door,
                 self.gateway.channel_proved,
             ),
-            addresses=self.addresses.watch(TUNNEL, quick=True),
+            addresses=self.addresses.watch(TUNNEL, quick=not self.stable),
             transports=self.transports,
             on_log=lambda level, text: self.log.append((level, text)),
             limits=limits,

@@ -174,12 +174,17 @@ def test_after_sleep_it_begins_anew() -> None:
 def test_one_name_of_several_that_fails_is_said_and_nothing_is_restarted() -> None:
     bad = met(Seen.FOREIGN, host="b.example.com")
     state = looked(State(), 1, 0, 0.0, T)
-    state = visited(state, 1, [OURS, bad], 1.0, T, quick=False, online=True)
+    for n in range(3):
+        assert state.partial is None
+        state = visited(state, 1, [OURS, bad], n * T.failing, T, quick=False, online=True)
+        assert state.due_at == n * T.failing + (T.often if n == 2 else T.failing)
     assert state.reason is None
-    state = visited(state, 1, [OURS, bad], 70.0, T, quick=False, online=True)
-    assert code_of(state) == "address-foreign"
-    assert "b.example.com" in str(state.reason)
     assert not state.restart
+    assert state.partial is not None
+    assert "b.example.com" in str(state.partial)
+    assert looked(state, 1, 1, 40.0, T).partial  # a visitor at the other name cures nothing
+    state = visited(state, 1, [OURS, OURS], 100.0, T, quick=False, online=True)
+    assert state.partial is None
 
 
 visits = st.builds(
