@@ -7,7 +7,7 @@ import { Act, Copy, Failure, State, Why, confirm, presentQr } from "/parts.js";
 import { Routes } from "/routes.js";
 import { Buttons } from "/services.js";
 import { ByHand } from "/jobs.js";
-import { Details, NewToken } from "/tunnel-details.js";
+import { Details, NewToken, Origin } from "/tunnel-details.js";
 import { deleteTunnel } from "/tunnel-calls.js";
 import { STATES, age, bytes, goal, inert, isOver, jobTitle, span, title } from "/words.js";
 
@@ -52,9 +52,6 @@ const jump = (job) => (event) => {
   head?.focus({ preventScroll: true });
 };
 
-const Origin = ({ origin, name }) => html`<p class="row wrap"><span>Where Cloudflare has to lead: <span class="mono">${inert(origin)}</span></span>
-  <${Copy} text=${origin} name="Copy where Cloudflare has to lead for ${name}" /></p>`;
-
 /** Where it is found from outside: its own address, or the first of its host names. */
 export function addressOf({ facts }, tunnel) {
   const host = tunnel?.routes.find((route) => route.hostname)?.hostname;
@@ -89,7 +86,7 @@ function figures(service, tunnel, now) {
   const places = facts.locations?.length ? ` · ${facts.locations.map(inert).join(", ")}` : "";
   const all = [
     ["Goes to", tunnel && tunnel.kind !== "quick" && leads(tunnel.routes)], // a quick one says it below
-    ["Through the public address", proof(service, now)],
+    ["End to end", proof(service, now)],
     ["Connections", facts.connections == null ? null : `${facts.connections}${places}`],
     ["Transport", facts.transport && (facts.transport === "http2" ? "HTTP/2" : facts.transport.toUpperCase())],
     [service.state === "running" ? "Up for" : "So for", age(now - service.since_at)],

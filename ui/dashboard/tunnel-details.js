@@ -11,6 +11,7 @@ export function Details({ tunnel, service, report, read }) {
   const file = report?.configuration;
   const ids = [["Tunnel", tunnel.tunnel_id], ["Account", tunnel.account_id], ["Domain", tunnel.zone_id]].filter(([, id]) => id);
   return html`<details><summary>Certificate, transport, configuration</summary><div class="stack inner">
+    ${tunnel.kind === "token" && report?.origin && !report.by_hand.length && html`<${Origin} origin=${report.origin} name=${tunnel.name} />`}
     <${Certificates} list=${report?.certificates || []} />
     <${Transport} tunnel=${tunnel} service=${service} read=${read} />
     ${file && html`<div><div class="row between wrap"><b>The file for cloudflared</b><${Copy} text=${file} name="Copy the file for cloudflared of ${tunnel.name}" /></div>
@@ -19,6 +20,10 @@ export function Details({ tunnel, service, report, read }) {
     ${ids.length > 0 && html`<dl class="facts">${ids.map(([name, id]) => html`<div><dt>${name}</dt><dd class="mono small">${inert(id)}</dd></div>`)}</dl>`}
   </div></details>`;
 }
+
+/** What is pasted into Cloudflare. */
+export const Origin = ({ origin, name }) => html`<p class="row wrap"><span>Where Cloudflare has to lead: <span class="mono">${inert(origin)}</span></span>
+  <${Copy} text=${origin} name="Copy where Cloudflare has to lead for ${name}" /></p>`;
 
 const inertLines = (text) => text.split("\n").map(inert).join("\n");
 
@@ -64,7 +69,7 @@ function Transport({ tunnel, service, read }) {
 /** Another token of the same tunnel; open at once when the present one was refused. */
 export function NewToken({ tunnel, reason, read }) {
   const [text, setText] = useState("");
-  const refused = Boolean(reason?.code.includes("token"));
+  const refused = Boolean(reason && /token|secret-refused|tunnel-gone/.test(reason.code));
   const [busy, error, run] = useAction(async () => {
     await setToken(tunnel.name, text.trim());
     setText("");

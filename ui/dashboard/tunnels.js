@@ -42,7 +42,7 @@ function useLooking(read, on) {
 /** What makes the reports old: jobs that end, tunnels that come, go or get another address. */
 const marks = ({ jobs, services }) => JSON.stringify([
   jobs.map((job) => [job.id, job.state]),
-  services.map(({ name, desired, facts }) => [name, desired, facts.address, facts.hostnames]),
+  services.map(({ name, desired, reason, facts }) => [name, desired, reason?.code, facts.address, facts.hostnames]),
 ]);
 
 export function Tunnels({ live }) {
