@@ -1,19 +1,23 @@
 """The doctor: which checks there are, in the order of a request's path, and what each needs.
 
 Owns the composition; the looks themselves are in `services.checks_*`, `system.checks` and
-`doctor_desktop`, their threads and limits in `examination`. Works also without a running
-program (`alone`): what only that knows is then said to be not looked at. Any thread.
+`doctor_desktop`, their threads and limits in `examination`, what can be repaired in `repairs`.
+Works also without a running program (`alone`): what only that knows is then said to be not
+looked at. Any thread.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nexus_tray import __version__
 from nexus_tray.app import doctor_desktop as desktop
 from nexus_tray.app.at_login import at_login
+from nexus_tray.app.doctor_account import Account, Surroundings
 from nexus_tray.app.examination import Examiner, Look
+from nexus_tray.app.repairs import offer
+from nexus_tray.app.setup import fetchable as can_fetch
 from nexus_tray.commands import Autostart
 from nexus_tray.desktop.session import has_desktop
 from nexus_tray.finding import Finding, bad, good, unknown, warning
@@ -21,8 +25,8 @@ from nexus_tray.gateway.http import Upstream
 from nexus_tray.gateway.signin.reference_clock import TOLERANCE
 from nexus_tray.model import Hop, Problem, Reason, Service, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Examination
-from nexus_tray.services import binaries
+from nexus_tray.reports import Examination, Tunnels
+from nexus_tray.services import binaries, checks_network
 from nexus_tray.services import checks_gateway as gateway
 from nexus_tray.services import checks_opencode as opencode
 from nexus_tray.services import checks_tunnel as tunnel
@@ -32,7 +36,6 @@ from nexus_tray.settings import Settings
 from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.secrets import SecretPlace, SecretState, SecretStore
 from nexus_tray.system import checks, leftovers, web_view
-from nexus_tray.system.autostart import AtLogin
 
 MEGABYTE = 1024 * 1024
 SLOW = 9.0
@@ -45,26 +48,14 @@ LAB = "not tried: this run uses the tests' own Cloudflare"
 @dataclass(frozen=True)
 class Running:
     """What only a running program knows. `has_password` raises Problem when sign-in's
-    database cannot be read; `drift` is None until Cloudflare told the time."""
+    database cannot be read; `drift` is None until Cloudflare told the time; `tunnels` may ask
+    Cloudflare, and take seconds."""
 
     snapshot: Callable[[], Snapshot]
     door: Callable[[], str | None]
     has_password: Callable[[], bool]
     drift: Callable[[], float | None]
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What there is with and without a running program."""
-
-    paths: Paths
-    environment: Mapping[str, str]
-    settings: Callable[[], Settings]
-    search_path: Callable[[], str]
-    secrets: SecretStore
-    starter: AtLogin
-    left: Callable[[], set[int]] = set
-    settings_trouble: Reason | None = None
+    tunnels: Callable[[], Tunnels] | None = None
 
 
 class Doctor:
@@ -87,20 +78,41 @@ class Doctor:
     def _looks(self) -> list[Look]:
         snapshot = self._running.snapshot() if self._running else None
         settings = self._around.settings()
+        account = Account(self._around, settings, self._running.tunnels if self._running else None)
         first = [Look("alone", "Nexus Tray", lambda: warning(ALONE))] if not snapshot else []
-        return [
+        looks = [
             *first,
             *self._outside(snapshot),
             *self._cloudflared(snapshot, settings),
+            *account.looks(),
             *self._gateway(),
             *self._opencode(snapshot, settings),
             *self._computer(settings),
             *self._face(),
         ]
+        return [replace(look, repair=self._repair_of(look.code, settings)) for look in looks]
+
+    def _repair_of(self, code: str, settings: Settings) -> Callable[[Finding], str]:
+        """What is offered for this check; without a running program nobody could do it."""
+
+        def fetchable(name: str) -> bool:
+            if (settings.opencode if name == "opencode" else settings.cloudflared).program:
+                return False
+            own = binaries.shelf(name, self._around.paths.tools).present()
+            try:
+                found = self._find(name, "")
+            except Problem:
+                return can_fetch(name)
+            return own is not None and found == own[1] and can_fetch(name)
+
+        if self._running is None:
+            return lambda _: ""
+        return lambda finding: offer(code, finding, fetchable)
 
     def _outside(self, snapshot: Snapshot | None) -> list[Look]:
         tunnels = _tunnels(snapshot)
-        lab = bool(self._around.environment.get(LAB_VARIABLE))
+        environment = self._around.environment
+        lab = bool(environment.get(LAB_VARIABLE))
 
         def network(look: Callable[[], Finding]) -> Callable[[], Finding]:
             return (lambda: unknown(LAB)) if lab else look
@@ -109,8 +121,9 @@ class Doctor:
             Look("password", "Password for remote access", self._password),
             Look("dns", "Cloudflare's names", network(tunnel.names)),
             Look("edge", "Cloudflare's edge over TCP", network(tunnel.edge), SLOW),
-            Look("quic", "Cloudflare's edge over QUIC", lambda: tunnel.quic(tunnels)),
-            Look("proxy", "Proxy", lambda: tunnel.proxies(self._around.environment)),
+            Look("quic", "Cloudflare's edge over UDP", lambda: self._udp(tunnels, lab=lab)),
+            Look("api", "Cloudflare's API", network(lambda: checks_network.api(environment))),
+            Look("proxy", "Proxy", lambda: tunnel.proxies(environment)),
             Look("clock", "Clock", self._clock),
         ]
 
@@ -186,6 +199,14 @@ class Doctor:
             Look("program", "Version", self._program),
         ]
 
+    def _udp(self, tunnels: list[Service], *, lab: bool) -> Finding:
+        """Nothing is tried in the tests' own Cloudflare but what its tunnels did themselves."""
+        if not lab:
+            return checks_network.udp(tunnels)
+        if any(one.facts.transport == "quic" for one in tunnels):
+            return checks_network.udp(tunnels, hosts=())
+        return unknown(LAB)
+
     def _program(self) -> Finding:
         there = checks.runtime(self._around.paths) if self._running else None
         return there if there and there.reason else checks.program(__version__)
@@ -194,8 +215,7 @@ class Doctor:
         return self._around.starter.state()
 
     def _find(self, name: str, configured: str) -> Path:
-        around = self._around
-        return binaries.find(name, configured, around.search_path(), around.paths.tools)
+        return self._around.find(name, configured)
 
     def _password(self) -> Finding:
         if self._running is None:

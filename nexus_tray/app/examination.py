@@ -25,12 +25,14 @@ LONGEST = 12.0
 
 @dataclass(frozen=True)
 class Look:
-    """One check: `find` blocks as long as it likes, `limit` says how long is waited."""
+    """One check: `find` blocks as long as it likes, `limit` says how long is waited; `repair`
+    names what we could do about what was found (pure; empty: nothing)."""
 
     code: str
     title: str
     find: Callable[[], Finding]
     limit: float = LIMIT
+    repair: Callable[[Finding], str] = lambda _: ""
 
 
 class _Under:
@@ -104,7 +106,7 @@ class Examiner:
                 finding = unknown(f"did not answer within {limit:.0f} s")
                 if one is not None:
                     self._hanging[look.code] = one
-            checks.append(_check(look, told(finding, self._home)))
+            checks.append(_check(look, told(finding, self._home), look.repair(finding)))
         return Examination(at=at, checks=tuple(checks))
 
     def _begin(self, look: Look) -> _Under | None:
@@ -116,7 +118,7 @@ class Examiner:
         return _Under(look)
 
 
-def _check(look: Look, finding: Finding) -> Check:
+def _check(look: Look, finding: Finding, repair: str) -> Check:
     return Check(
         code=look.code,
         title=look.title,
@@ -124,4 +126,5 @@ def _check(look: Look, finding: Finding) -> Check:
         text=finding.text,
         reason=finding.reason,
         command=finding.command,
+        repair=repair,
     )

@@ -24,13 +24,15 @@ from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
 from nexus_tray.app import access, log_handler, metrics
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
-from nexus_tray.app.doctor import Doctor, Running, Surroundings, joined
+from nexus_tray.app.doctor import Doctor, Running, joined
+from nexus_tray.app.doctor_account import Surroundings
 from nexus_tray.app.door import Door, ui_folder
 from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.folder import CheckedFolder
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.pause import PauseKeeper
+from nexus_tray.app.repairs import Hands, Repairs
 from nexus_tray.app.setup import Ground, SetupKeeper
 from nexus_tray.app.token_handlers import TokenHandlers
 from nexus_tray.app.traffic import Surface, TrafficWatch
@@ -142,6 +144,7 @@ class Program:
                 door=self._door.address,
                 has_password=lambda: self._door.accounts().has_password(),
                 drift=self._door.clock.drift,
+                tunnels=lambda: self.backend.tunnels(),
             ),
         )
         self._fleet = Fleet(
@@ -208,12 +211,21 @@ class Program:
         )
         self._ending.callback(self._setup.close)
         self._tokens = TokenHandlers(settings, keys, self.supervisor.post)
+        repairs = Repairs(
+            Hands(
+                paths=paths,
+                submit=self._submit,
+                snapshot=journal.latest,
+                end_left=lambda: leftovers.sweep(paths, mine),
+            )
+        )
         table = {
             **handlers.table(),
             **self._tokens.table(),
             **self._window.table(),
             **access_handlers.table(),
             **self._setup.table(),
+            **repairs.table(),
         }
         reports = self._reports(paths, settings)
         self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, reports)

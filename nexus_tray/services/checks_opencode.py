@@ -18,7 +18,9 @@ from nexus_tray.gateway.http import Upstream
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.services.binaries import version_of
 from nexus_tray.services.opencode_client import OpenCodeClient
+from nexus_tray.services.opencode_program import VERSION
 from nexus_tray.services.opencode_versions import detect
+from nexus_tray.services.shelf import key
 
 KNOWN = "1."
 """Versions that begin so are measured (services/opencode_versions.py)."""
@@ -39,6 +41,9 @@ def program(find: Callable[[], Path], running: str | None) -> Finding:
     if not version.startswith(KNOWN):
         what = f"OpenCode {version} is not a version that Nexus Tray knows."
         return warning(_reason("version-unknown", what, UNKNOWN_VERSION, USE_KNOWN))
+    if key(version)[:2] < key(VERSION)[:2]:
+        what = f"OpenCode {version} is older than {VERSION}, with which Nexus Tray is tested."
+        return warning(_reason("old", what, OLD, f"Install OpenCode {VERSION} or newer."))
     return good(f"{version}, {path}")
 
 
@@ -116,6 +121,7 @@ def _without_password(upstream: Upstream, limit: float) -> int:
 CANNOT_RUN = "It may be damaged, or made for another kind of computer."
 RUN_IT = "Run it in a terminal with --version to see what it says, or install OpenCode again."
 UNKNOWN_VERSION = "Its page works through the gateway; its sessions and questions may not be shown."
+OLD = "It may lack corrections, and parts of what we show."
 USE_KNOWN = "Nexus Tray is tested with 1.18.33; install that if something is missing."
 NO_CONFIG = "Projects cannot be opened until that is put right."
 OPEN = "Programs or people could use it without signing in."

@@ -60,20 +60,6 @@ def edge(hosts: Iterable[str] = EDGE, port: int = PORT, limit: float = LIMIT) ->
     )
 
 
-def quic(tunnels: Iterable[Service]) -> Finding:
-    """What the tunnels' own last attempts say of UDP; nothing is tried here."""
-    seen = {one.name: one.facts.transport for one in tunnels if one.facts.transport}
-    over = [name for name, transport in seen.items() if transport == "quic"]
-    if over:
-        return good(f"tunnel “{over[0]}” is connected over QUIC")
-    if seen:
-        what = "The tunnels are connected over HTTP/2, not over QUIC."
-        meaning = f"Either that was chosen, or this network blocks UDP port {PORT}. It works, but "
-        meaning += "takes longer to come back after an interruption."
-        return warning(_reason("no-quic", what, meaning, f"Allow outbound UDP on port {PORT}."))
-    return unknown("not known: no tunnel is connected now")
-
-
 def proxies(environment: Mapping[str, str]) -> Finding:
     """Whether a proxy is set, which cloudflared's connections to the edge do not use."""
     found = [n for name in PROXIES for n in (name, name.lower()) if environment.get(n)]

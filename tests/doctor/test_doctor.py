@@ -9,7 +9,8 @@ import pytest
 
 from nexus_tray.app import doctor
 from nexus_tray.app.at_login import at_login
-from nexus_tray.app.doctor import Doctor, Running, Surroundings, alone
+from nexus_tray.app.doctor import Doctor, Running, alone
+from nexus_tray.app.doctor_account import Surroundings
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.paths import Paths
 from nexus_tray.reports import Check, CheckState

@@ -1,0 +1,150 @@
+"""Zones' certificates, tunnels' credentials and configurations: there, private, whole, accepted?
+
+Owns these looks. What Cloudflare says of a zone, of a public certificate and of the local door's
+comes from the tunnels' report, where it was asked; the files are looked at here. Nothing that a
+file holds is repeated. Imports this room, the store's rule of what is private, and layer 1.
+`app.doctor` calls each in a thread of its own.
+"""
+
+import base64
+import binascii
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from nexus_tray.finding import Finding, bad, good, unknown, warning
+from nexus_tray.model import Hop, Problem, Reason
+from nexus_tray.reports import CertificateReport, NetworkDoor, Zone
+from nexus_tray.services.environment import TOOL, child_environment
+from nexus_tray.store.files import read_private
+
+MOST = 256 * 1024
+DAY = 86400.0
+SOON = 14 * DAY
+"""Seconds before its end from which a certificate is warned about."""
+VALIDATE_LIMIT = 6.0
+_BLOCK = re.compile(
+    rb"-----BEGIN ARGO TUNNEL TOKEN-----\s+([A-Za-z0-9+/=\s]+?)-----END ARGO TUNNEL TOKEN-----"
+)
+
+
+class _Token(msgspec.Struct):
+    """What Cloudflare puts into a zone's certificate (FACTS: the lab's recordings)."""
+
+    zoneID: str  # noqa: N815 - Cloudflare's spelling
+    apiToken: str  # noqa: N815
+
+
+class _Credentials(msgspec.Struct):
+    """What cloudflared writes when it makes a tunnel."""
+
+    AccountTag: str
+    TunnelSecret: str
+    TunnelID: str
+
+
+def zone(path: Path, said: Zone | None) -> Finding:
+    """Whether a zone's certificate can be used. `said`: what is known of it from Cloudflare."""
+    name = (said.name if said else None) or path.stem[:8]
+    try:
+        found = _BLOCK.search(read_private(path, MOST))
+        token = msgspec.json.decode(base64.b64decode(found[1]), type=_Token) if found else None
+    except FileNotFoundError:
+        return unknown("it went away while it was looked at")
+    except Problem as problem:
+        return bad(problem.reason)
+    except (binascii.Error, msgspec.MsgspecError):
+        token = None
+    if token is None or not token.apiToken or token.zoneID != path.stem:
+        what = f"The certificate for the zone {name} is not whole."
+        return bad(_reason("zone", what, NO_MAKING, SIGN_IN))
+    if said is not None and said.reason is not None:
+        return bad(said.reason)
+    return good(f"for {name}, for you alone; it was not refused so far")
+
+
+def credentials(path: Path, tunnel_id: str) -> Finding:
+    """Whether a named tunnel's credentials are there and are its own."""
+    try:
+        known = msgspec.json.decode(read_private(path, MOST), type=_Credentials)
+    except FileNotFoundError:
+        what = "The tunnel's credentials are missing."
+        return bad(_reason("credentials", what, NO_START, MAKE_ANEW))
+    except Problem as problem:
+        return bad(problem.reason)
+    except msgspec.MsgspecError:
+        known = None
+    if known is None or known.TunnelID.lower() != tunnel_id.lower() or not known.TunnelSecret:
+        what = "The tunnel's credentials are damaged, or another tunnel's."
+        return bad(_reason("credentials", what, NO_START, MAKE_ANEW))
+    return good("there, for you alone, and for this very tunnel")
+
+
+def configuration(find: Callable[[], Path], config: Path) -> Finding:
+    """What cloudflared itself says of the configuration it is given."""
+    if not config.is_file():
+        return unknown("none is there: the tunnel was not started since the last boot")
+    argv = [str(find()), "tunnel", "--config", str(config), "ingress", "validate"]
+    try:
+        done = subprocess.run(
+            argv,
+            env=child_environment(os.environ, TOOL),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=VALIDATE_LIMIT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return unknown(f"cloudflared could not be asked: {type(error).__name__}")
+    if done.returncode == 0:
+        return good("cloudflared finds it valid")
+    lines = (done.stderr or done.stdout).decode(errors="replace").split("\n")
+    said = next((line.strip()[:300] for line in lines if "alid" in line or "rror" in line), "")
+    what = f"cloudflared refuses the tunnel's configuration: {said or 'it does not say why'}"
+    return bad(_reason("configuration", what, NO_START, "Restart the tunnel: it is written anew."))
+
+
+def certificate(report: CertificateReport) -> Finding:
+    """The certificate at a public address, as it was seen last."""
+    if report.reason is not None:
+        return (warning if report.trusted else bad)(report.reason)
+    if not report.trusted:
+        return unknown("not seen yet")
+    until = f", until {_day(report.not_after_at)}" if report.not_after_at else ""
+    return good(f"{report.hostname}: of {report.issuer or 'a known authority'}{until}")
+
+
+def network(door: NetworkDoor, now: float) -> Finding:
+    """The certificate of the local network's door."""
+    if door.reason is not None:
+        return bad(door.reason)
+    if door.not_after_at is None:
+        return unknown("the door is not open")
+    left = door.not_after_at - now
+    if left > SOON:
+        return good(f"valid until {_day(door.not_after_at)}")
+    over = "has ended" if left <= 0 else f"ends in {int(left // DAY)} days"
+    what = f"The certificate of the door for the local network {over}."
+    cure = "Close the door and open it again; one of your own has to be renewed by you."
+    return (bad if left <= 0 else warning)(
+        _reason("network-certificate", what, "Browsers there then refuse to open it.", cure)
+    )
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+NO_MAKING = "Tunnels go on, but none can be made or deleted in this zone."
+SIGN_IN = "Sign in at Cloudflare again: nexus-tray tunnel login"
+NO_START = "The tunnel cannot start."
+MAKE_ANEW = "Delete the tunnel here and make it anew, or put the file back."
+
+
+def _reason(code: str, what: str, meaning: str, cure: str) -> Reason:
+    return Reason(code=f"doctor-{code}", hop=Hop.CLOUDFLARED, what=what, meaning=meaning, cure=cure)

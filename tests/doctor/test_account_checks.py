@@ -1,0 +1,126 @@
+"""Certificates, credentials, configurations: whole, damaged, foreign, open, about to end."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from nexus_tray.model import Hop, Problem, Reason
+from nexus_tray.paths import Paths
+from nexus_tray.reports import CertificateReport, CheckState, NetworkDoor, Zone
+from nexus_tray.services import checks_account as account
+from nexus_tray.store.files import ensure_private_dir, write_atomic
+from tests.cloudflare.lab import cloudflareds
+
+GOOD, WARNING, BAD, UNKNOWN = CheckState
+ZONE = "ce8496a148989b9c5ea1b8129b50ede7"
+TUNNEL = "6ff42ae2-765d-4adf-8112-31c55c1551ef"
+CANARY = "canary-of-an-api-token"
+WHY = Reason(code="zone-refused", hop=Hop.CLOUDFLARED, what="Cloudflare refuses it.")
+DAY = 86400.0
+
+
+def pem(said: dict[str, str]) -> bytes:
+    body = base64.encodebytes(json.dumps(said).encode())
+    return b"-----BEGIN ARGO TUNNEL TOKEN-----\n" + body + b"-----END ARGO TUNNEL TOKEN-----\n"
+
+
+WHOLE = {"zoneID": ZONE, "accountID": "a" * 32, "apiToken": CANARY}
+
+
+def put(path: Path, data: bytes) -> Path:
+    ensure_private_dir(path.parent)
+    write_atomic(path, data)
+    return path
+
+
+def test_a_zones_certificate(paths: Paths) -> None:
+    file = put(paths.zones / f"{ZONE}.pem", pem(WHOLE))
+    assert account.zone(file, None).state is GOOD
+    assert (
+        "lab.example" in account.zone(file, Zone(id=ZONE, account_id="a", name="lab.example")).text
+    )
+    refused = Zone(id=ZONE, account_id="a", reason=WHY)
+    assert account.zone(file, refused).reason == WHY
+    file.chmod(0o644)
+    found = account.zone(file, None)
+    assert found.reason is not None
+    assert found.reason.code == "file-open-to-others"
+    assert account.zone(paths.zones / "none.pem", None).state is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"nothing", pem({"zoneID": ZONE}), pem(WHOLE | {"zoneID": "b" * 32}),
+     pem(WHOLE | {"apiToken": ""}),
+     b"-----BEGIN ARGO TUNNEL TOKEN-----\n=A=\n-----END ARGO TUNNEL TOKEN-----\n"],
+)  # fmt: skip
+def test_a_certificate_that_is_not_whole(paths: Paths, data: bytes) -> None:
+    found = account.zone(put(paths.zones / f"{ZONE}.pem", data), None)
+    assert found.state is BAD
+    assert found.command == "nexus-tray tunnel login"
+    assert CANARY not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({"AccountTag": "a", "TunnelSecret": CANARY, "TunnelID": TUNNEL}, GOOD),
+        ({"AccountTag": "a", "TunnelSecret": CANARY, "TunnelID": TUNNEL.upper()}, GOOD),
+        ({"AccountTag": "a", "TunnelSecret": CANARY, "TunnelID": TUNNEL[::-1]}, BAD),
+        ({"AccountTag": "a", "TunnelSecret": "", "TunnelID": TUNNEL}, BAD),
+        ({"AccountTag": "a"}, BAD),
+        ([CANARY], BAD),
+    ],
+)
+def test_a_tunnels_credentials(paths: Paths, said: object, state: CheckState) -> None:
+    file = put(paths.credentials(TUNNEL), json.dumps(said).encode())
+    found = account.credentials(file, TUNNEL)
+    assert found.state is state
+    assert CANARY not in repr(found)
+    file.unlink()
+    assert account.credentials(file, TUNNEL).state is BAD
+
+
+@pytest.mark.parametrize("program", cloudflareds().values(), ids=cloudflareds().keys())
+def test_a_configuration_as_cloudflared_sees_it(tmp_path: Path, program: Path) -> None:
+    config = tmp_path / "cloudflared.json"
+    assert account.configuration(lambda: program, config).state is UNKNOWN
+    config.write_text(json.dumps({"ingress": [{"service": "unix:/run/x.sock"}]}))
+    assert account.configuration(lambda: program, config).state is GOOD
+    rule = {"hostname": "a.example.com", "service": "unix:/run/x.sock"}
+    config.write_text(json.dumps({"ingress": [rule]}))
+    found = account.configuration(lambda: program, config)
+    assert found.state is BAD
+    assert "last ingress rule" in found.text
+    assert account.configuration(lambda: tmp_path / "none", config).state is UNKNOWN
+
+    def missing() -> Path:
+        raise Problem(WHY)
+
+    with pytest.raises(Problem):
+        account.configuration(missing, config)
+
+
+def test_certificates_that_others_looked_at() -> None:
+    def seen(*, trusted: bool, reason: Reason | None = None) -> CheckState:
+        report = CertificateReport(
+            hostname="a.example.com", trusted=trusted, checked_at=1.0, reason=reason,
+            issuer="R11", not_after_at=100 * DAY,
+        )  # fmt: skip
+        return account.certificate(report).state
+
+    assert seen(trusted=True) is GOOD
+    assert seen(trusted=True, reason=WHY) is WARNING
+    assert seen(trusted=False, reason=WHY) is BAD
+    assert seen(trusted=False) is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("left", "state"), [(None, UNKNOWN), (30.0, GOOD), (3.0, WARNING), (-1.0, BAD)]
+)
+def test_the_local_doors_certificate(left: float | None, state: CheckState) -> None:
+    end = None if left is None else 1000 * DAY + left * DAY
+    assert account.network(NetworkDoor(not_after_at=end), 1000 * DAY).state is state
+    assert account.network(NetworkDoor(reason=WHY), 0.0).reason == WHY
