@@ -17,7 +17,7 @@ const RANGES = [
 ];
 const ROWS = 12;
 
-const size = (number) => (number < 1000 ? `${number} B` : bytes(number));
+export const size = (number) => (number < 1000 ? `${number} B` : bytes(number));
 export const millis = (ms) => (ms == null ? "—" : ms < 10 ? `${ms.toFixed(1)} ms`
   : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
@@ -56,7 +56,7 @@ function useSeen(ref) {
 }
 
 /** What passed in a range, asked anew while it is seen: { range, step, points } and an error. */
-function usePassed(range, seen) {
+function usePassed(range, tunnel, seen) {
   const [found, set] = useState(null);
   const [error, fail] = useState(null);
   useEffect(() => {
@@ -66,7 +66,7 @@ function usePassed(range, seen) {
     const look = async () => {
       try {
         const { seconds, points } = range;
-        set({ range, ...await get(`/traffic${query({ seconds, points })}`, gone.signal) });
+        set({ range, ...await get(`/traffic${query({ seconds, points, tunnel })}`, gone.signal) });
         fail(null);
       } catch (problem) {
         if (!gone.signal.aborted) fail(problem);
@@ -78,7 +78,7 @@ function usePassed(range, seen) {
       gone.abort();
       clearTimeout(timer);
     };
-  }, [range, seen]);
+  }, [range, tunnel, seen]);
   return [found, error];
 }
 
@@ -98,13 +98,14 @@ function ceiling(most) {
   return [1, 2, 3, 4, 5, 6, 8, 10].map((times) => times * ten).find((round) => round >= most);
 }
 
-export function Traffic() {
+/** `tunnel`: only what passed that one. */
+export function Traffic({ tunnel = "" }) {
   const box = useRef(null);
   const [range, choose] = useState(RANGES[1]);
   const [at, point] = useState(null);
-  const [found, error] = usePassed(range, useSeen(box));
+  const [found, error] = usePassed(range, tunnel, useSeen(box));
   return html`<div ref=${box} class="traffic-in">
-    <div class="row between wrap"><h2>Traffic</h2><div class="row ranges" role="group" aria-label="Time shown">${RANGES.map((one) => html`<button type="button"
+    <div class="row between wrap">${tunnel ? html`<h3>${tunnel}</h3>` : html`<h2>Traffic</h2>`}<div class="row ranges" role="group" aria-label="Time shown">${RANGES.map((one) => html`<button type="button"
       aria-pressed=${one === range ? "true" : "false"} onClick=${() => { point(null); choose(one); }}>${one.name}</button>`)}</div></div>
     ${found ? html`<${Passed} found=${found} at=${at} point=${point} />`
       : html`<p class="traffic-none dim">${error ? "The traffic could not be read." : ""}</p>`}

@@ -1,13 +1,14 @@
 // One tunnel: how it stands and why, its address, where it leads, what is measured, and what
 // can be done with it.
 
-import { html, useState } from "/vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { useNow } from "/live.js";
-import { Act, Copy, Failure, State, Why, confirm, presentQr } from "/parts.js";
+import { Act, Copy, Failure, State, Why, confirm, presentQr, toast } from "/parts.js";
 import { Routes } from "/routes.js";
 import { Buttons } from "/services.js";
 import { ByHand } from "/jobs.js";
 import { Details, NewToken, Origin } from "/tunnel-details.js";
+import { TunnelMetrics } from "/tunnel-metrics.js";
 import { deleteTunnel } from "/tunnel-calls.js";
 import { STATES, age, bytes, goal, inert, isOver, jobTitle, span, title } from "/words.js";
 
@@ -18,7 +19,13 @@ export function TunnelCard({ service, snapshot, known, read, began, suggest }) {
   const [error, setError] = useState(null);
   const report = known?.tunnels.find((one) => one.name === service.name);
   const tunnel = known?.settings.find((one) => one.name === service.name);
-  const { name, reason, facts } = service;
+  const { name, reason } = service;
+  const undone = report?.by_hand.length || 0;
+  const before = useRef(0);
+  useEffect(() => {
+    if (before.current && !undone) toast(`Tunnel “${name}”: nothing is left to do by hand.`);
+    before.current = undone;
+  }, [undone]);
   const [kind, word] = STATES[service.state];
   const held = service.state === "stopped" && service.desired === "running";
   const id = `service-${name}`;
@@ -34,8 +41,9 @@ export function TunnelCard({ service, snapshot, known, read, began, suggest }) {
     ${service.next_try_at != null && html`<p class="dim">Next try in ${span(Math.max(0, service.next_try_at - now))}.</p>`}
     <${Address} service=${service} tunnel=${tunnel} report=${report} suggest=${suggest} />
     <dl class="facts">${figures(service, tunnel, now).map(([label, value]) => html`<div><dt>${label}</dt><dd>${value ?? "—"}</dd></div>`)}</dl>
+    <${TunnelMetrics} service=${service} report=${report} />
     ${tunnel?.kind === "token" && html`<${NewToken} tunnel=${tunnel} reason=${reason} read=${read} />`}
-    ${report?.by_hand.length > 0 && html`<div class="note busy"><div class="grow"><${ByHand} steps=${report.by_hand} />
+    ${undone > 0 && html`<div class="note busy"><div class="grow"><${ByHand} steps=${report.by_hand} />
       ${report.origin && tunnel?.kind === "token" && html`<${Origin} origin=${report.origin} name=${name} />`}</div></div>`}
     ${tunnel && html`<${Routes} tunnel=${tunnel} service=${service} report=${report} zones=${known.zones} taken=${taken} read=${read} began=${began} />
       <${Details} tunnel=${tunnel} service=${service} report=${report} read=${read} />`}

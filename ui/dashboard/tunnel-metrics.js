@@ -1,0 +1,49 @@
+// What is measured of one tunnel: figures that are true now, "—" for what nobody measured, and
+// what passed it over time once somebody opens that.
+
+import { Traffic, millis, size } from "/traffic.js";
+import { html, useState } from "/vendor/preact-htm.js";
+import { count } from "/words.js";
+
+/** A number and its unit, which may not be parted. */
+const rate = (each) => (each < 0.05 ? "" : ` · ${each < 10 ? each.toFixed(1) : count(Math.round(each))}/s`);
+const flow = (all, each) => `${size(all)}${each < 1 ? "" : ` (${size(Math.round(each))}/s)`}`;
+
+/** Errors, each in one class: `failed` counts those that nobody answered too. */
+function errors({ refused, failed, unreachable }) {
+  const classes = [[refused, "refused"], [failed - unreachable, "failed"], [unreachable, "unreachable"]];
+  const some = classes.filter(([number]) => number > 0);
+  return some.length ? some.map(([number, word]) => `${count(number)} ${word}`).join(" · ") : "none";
+}
+
+/** Half, most and nearly all answers of the last minute. */
+function times({ p50_ms: half, p95_ms: most, p99_ms: nearly }) {
+  if (half == null) return "no request in the last minute";
+  return `half within ${millis(half)} · 95 % ${millis(most)} · 99 % ${millis(nearly)}`;
+}
+
+/** What cloudflared itself counts, which begins anew with each start of it. */
+function own(counters) {
+  if (counters?.requests == null) return null;
+  const bad = counters.errors ? ` · ${count(counters.errors)} not passed on` : "";
+  return `${count(counters.requests)} ${counters.requests === 1 ? "request" : "requests"}${bad}`;
+}
+
+export function TunnelMetrics({ service, report }) {
+  const [open, set] = useState(false);
+  const { metrics } = service.facts;
+  const runs = service.state !== "stopped" && service.state !== "failed";
+  const rows = [
+    ["Requests", metrics && `${count(metrics.requests)}${rate(metrics.requests_per_second)}`],
+    ["Under way", metrics && count(metrics.concurrent)],
+    ["Errors", metrics && errors(metrics)],
+    ["Time to answer", metrics && times(metrics)],
+    ["Data out", metrics && flow(metrics.bytes_out, metrics.bytes_out_per_second)],
+    ["Data in", metrics && flow(metrics.bytes_in, metrics.bytes_in_per_second)],
+    ["Counted by cloudflared", own(report?.counters)],
+  ];
+  return html`<div class="tunnel-metrics" role="group" aria-label="Measured of ${service.name}">
+    ${runs && html`<dl class="facts">${rows.map(([what, value]) => html`<div><dt>${what}</dt><dd>${value ?? "—"}</dd></div>`)}</dl>`}
+    <details onToggle=${(event) => set(event.currentTarget.open)}><summary>Traffic over time</summary>
+      ${open && html`<div class="traffic inner"><${Traffic} tunnel=${service.name} /></div>`}</details></div>`;
+}
