@@ -108,10 +108,15 @@ STARTING: tuple[Rule, ...] = (
            "Its version does not fit this version of Nexus Tray.",
            "Update cloudflared, or remove the setting cloudflared.program.")),
     _rule("tunnel-credentials-missing", Cause.FATAL, Hop.CLOUDFLARED,
-          r"^tunnel credentials file not found",
+          r"^tunnel credentials file not found|^Tunnel credentials file '.*' doesn't exist",
           ("The tunnel's credentials file is gone.",
            "Without it Cloudflare does not let the tunnel connect.",
            "Delete the tunnel and create it again.")),
+    _rule("tunnel-credentials-odd", Cause.FATAL, Hop.CLOUDFLARED,
+          r"^Invalid JSON when parsing (tunnel )?credentials file",
+          ("The tunnel's credentials file is damaged.",
+           "Without it Cloudflare does not let the tunnel connect.",
+           "Put a copy of it back, or delete the tunnel and create it again.")),
 )  # fmt: skip
 
 CONNECTING: tuple[Rule, ...] = (

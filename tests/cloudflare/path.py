@@ -19,6 +19,7 @@ from nexus_tray.gateway.server import Gateway
 from nexus_tray.model import Desired, Level, Reason, Service, ServiceKind, ServiceState, Snapshot
 from nexus_tray.services.address_watch import Times
 from nexus_tray.services.cloudflared import TunnelDriver, lab_options
+from nexus_tray.services.cloudflared_launch import Identity
 from nexus_tray.services.cloudflared_plan import Doors
 from nexus_tray.services.cloudflared_watch import Limits
 from nexus_tray.services.gateway import GatewayDriver
@@ -113,6 +114,8 @@ class Path:
         program: Callable[[], FilePath] | None = None,
         folder: FilePath | None = None,
         environment: Mapping[str, str] | None = None,
+        identity: Identity | None = None,
+        routes: Callable[[], tuple[str, ...]] = tuple,
     ) -> TunnelDriver:
         made = TunnelDriver(
             name=TUNNEL,
@@ -131,6 +134,8 @@ class Path:
             transports=self.transports,
             on_log=lambda level, text: self.log.append((level, text)),
             limits=limits,
+            identity=identity,
+            routes=routes,
             lab=lab_options({"NEXUS_TRAY_CLOUDFLARED_LAB": str(self.lab.file)}),
         )
         self._drivers.append(made)

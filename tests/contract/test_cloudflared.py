@@ -12,6 +12,7 @@ import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,23 @@ class Bench:
             self.config, transport, grace=3, extra=(*service, *extra)
         )
         environment = config_file.tag_environment(SECRET) | environment
+        return self.run(*arguments, **environment)
+
+    def known(self, made: Any, transport: str = "quic", *, token: str | None = None) -> Program:
+        """Run a tunnel that was made in the lab, by its token or (None) its credentials."""
+        environment = config_file.tag_environment(SECRET)
+        service = config_file.service_of(self.folder / "o.sock")
+        if token is not None:
+            environment |= config_file.token_environment(token)
+            arguments = config_file.run_arguments(self.config, transport, grace=3)
+        else:
+            credentials = self.folder / "credentials.json"
+            credentials.write_text(json.dumps(made["credentials_file"]))
+            content = config_file.configuration(service, made["id"], credentials)
+            self.config.write_bytes(content)
+            arguments = config_file.run_arguments(
+                self.config, transport, grace=3, tunnel_id=made["id"]
+            )
         return self.run(*arguments, **environment)
 
     def close(self) -> None:
@@ -453,3 +471,119 @@ def test_the_secret_is_nowhere_to_be_read(bench: Bench) -> None:
     assert SECRET not in printed
     assert all(SECRET.encode() not in page for page in pages)
     assert SECRET not in Path(f"/proc/{program.child.pid}/cmdline").read_text()
+
+
+HOST = "code.lab.example"
+
+
+@pytest.mark.parametrize("transport", ["http2", "quic"])
+def test_a_named_tunnel_serves_its_name_with_the_tag(bench: Bench, transport: str) -> None:
+    program = bench.known(bench.lab.make_tunnel(HOST), transport)
+    until(lambda: program.connections, "a connection")
+    status, _, body = bench.lab.visit(HOST, "/a", Cf_Warp_Tag_Gw="forged")
+    assert status == 200
+    assert fields_named(json.loads(body), "host") == [HOST]
+    assert fields_named(json.loads(body), "cf-warp-tag-gw") == ["forged", SECRET]
+    assert metrics.parse_quicktunnel(program.page("/quicktunnel")[1]) is None
+    ingress = metrics.parse_config(program.page("/config")[1])
+    assert ingress is not None
+    assert not ingress.remote
+    assert [rule.service for rule in ingress.rules] == [
+        config_file.service_of(bench.folder / "o.sock")
+    ]
+    program.child.send_signal(signal.SIGTERM)
+    assert program.wait(8) == 0
+
+
+def test_a_token_is_read_from_the_environment_and_shown_nowhere(bench: Bench) -> None:
+    made = bench.lab.make_tunnel(HOST)
+    program = bench.known(made, token=made["token"])
+    until(lambda: program.connections, "a connection")
+    assert bench.lab.visit(HOST)[0] == 200  # by the file's rule, as long as none were sent
+    seen = "".join([*program.out, *program.err])
+    assert made["token"] not in seen
+    assert made["credentials_file"]["TunnelSecret"] not in seen
+    assert made["token"] not in Path(f"/proc/{program.child.pid}/cmdline").read_text()
+
+
+def test_rules_that_cloudflare_sends_take_the_place_of_the_file(bench: Bench) -> None:
+    ours = config_file.service_of(bench.folder / "o.sock")
+    made = bench.lab.make_tunnel(HOST, "b.lab.example", remote=True)
+    bench.lab.configure(made["id"], (HOST, ours), ("", "http_status:404"))
+    program = bench.known(made, token=made["token"])
+
+    def rules() -> list[tuple[str, str]]:
+        ingress = metrics.parse_config(program.page("/config")[1])
+        assert ingress is not None
+        return [(r.hostname, r.service) for r in ingress.rules] if ingress.remote else []
+
+    until(lambda: rules() == [(HOST, ours), ("", "http_status:404")], "the first rules")
+    assert bench.lab.visit(HOST)[0] == 200
+    assert bench.lab.visit("b.lab.example")[0] == 404
+    bench.lab.configure(made["id"], ("b.lab.example", ours), ("", "http_status:404"))
+    until(lambda: rules()[0][0] == "b.lab.example", "the other rules")
+    until(lambda: bench.lab.visit("b.lab.example")[0] == 200, "the other name")
+    said = [e.text for e in program.entries if e.text.startswith("Updated to new configuration")]
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "code"),
+    [("secret", "tunnel-secret-refused"), ("tunnel", "tunnel-gone")],
+)
+def test_what_cloudflare_refuses_is_said_over_http2_and_tried_again(
+    bench: Bench, spoilt: str, code: str
+) -> None:
+    made = bench.lab.make_tunnel()
+    credentials = made["credentials_file"]
+    if spoilt == "secret":
+        credentials["TunnelSecret"] = "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA="
+    else:
+        bench.lab.api("DELETE", f"/accounts/{bench.lab.info['account']}/cfd_tunnel/{made['id']}")
+    program = bench.known(made, "http2")
+    until(lambda: program.figures.refusals >= 2, "two refusals")
+    failure = diagnose(None, program.entries)
+    assert failure is not None
+    assert failure.reason.code == code
+    assert program.child.poll() is None
+
+
+def test_what_cloudflare_refuses_is_only_counted_over_quic(bench: Bench) -> None:
+    made = bench.lab.make_tunnel()
+    made["credentials_file"]["TunnelSecret"] = "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA="
+    program = bench.known(made, "quic")
+    until(lambda: program.figures.refusals >= 2, "two refusals", 5)
+    assert not any("Unauthorized" in e.text for e in program.entries)
+
+
+def test_missing_credentials_and_a_bad_token(bench: Bench) -> None:
+    made = bench.lab.make_tunnel()
+    gone, odd = bench.folder / "gone.json", bench.folder / "odd.json"
+    odd.write_text("{")
+    programs = []
+    for credentials in (gone, odd):
+        config = bench.folder / f"config-{credentials.name}"
+        config.write_bytes(config_file.configuration("unix:/tmp/x", made["id"], credentials))
+        arguments = config_file.run_arguments(config, "quic", grace=3, tunnel_id=made["id"])
+        programs.append(bench.run(*arguments))
+    for program, exit_code, code in (
+        (programs[0], 1, "tunnel-credentials-missing"),
+        (programs[1], 1, "tunnel-credentials-odd"),
+        (bench.known(made, token="not-a-token"), 255, "tunnel-token-refused"),
+    ):
+        assert program.wait(5) == exit_code
+        failure = diagnose(exit_code, program.entries)
+        assert failure is not None
+        assert (failure.reason.code, failure.cause) == (code, Cause.FATAL)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_it_checks_a_configuration(bench: Bench, good: bool) -> None:
+    if not good:
+        bench.config.write_text('{"ingress": [{"hostname": "a.b", "service": "unix:/x"}]}')
+    program = bench.run(*config_file.validate_arguments(bench.config))
+    assert program.wait(5) == (0 if good else 1)
+    if not good:
+        failure = diagnose(1, program.entries)
+        assert failure is not None
+        assert failure.reason.code == "cloudflared-config"

@@ -19,8 +19,9 @@ import urllib.parse
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.fakes import cloudflared_standin_account
+from tests.fakes import cloudflared_standin_account, cloudflared_standin_run
 from tests.fakes.cloudflared_standin_edge import Connection, Counters, Refused, Status, Unreachable
 
 VERSION = "2026.8.2"
@@ -98,23 +99,24 @@ def parse(arguments: list[str]) -> Options:
     return options
 
 
-def read_config(options: Options) -> list[dict[str, object]]:
-    """The ingress rules of the configuration; without `--config`, of the user's own."""
+def read_config(options: Options) -> dict[str, Any]:
+    """The configuration, with its ingress rules; without `--config`, the user's own."""
     path = options.get("config")
     own = Path(os.environ.get("HOME", "/")) / ".cloudflared" / "config.yml"
     if not path and own.exists():
         path = str(own)
     if not path:
-        return []
+        return {"ingress": []}
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise Exit(1, f"open {path}: {(error.strerror or '').lower()}") from error
     try:
-        rules: list[dict[str, object]] = json.loads(text)["ingress"]
-    except (ValueError, KeyError, TypeError) as error:
+        found: dict[str, Any] = json.loads(text)
+        found["ingress"][0]
+    except (LookupError, ValueError, TypeError) as error:
         raise Exit(1, f"error parsing YAML in config file at {path}: yaml: {error}") from error
-    return rules
+    return found
 
 
 def ask_quick_service(service: str, log: Log) -> dict[str, str]:
@@ -209,16 +211,24 @@ def tags() -> list[tuple[str, str]]:
 class Tunnel:
     """The life of one tunnel, until a signal or a refusal ends it."""
 
-    def __init__(self, options: Options, found: dict[str, str], origin: str, log: Log) -> None:
+    def __init__(
+        self,
+        options: Options,
+        found: dict[str, str],
+        rules: list[dict[str, object]],
+        log: Log,
+        service: str,
+    ) -> None:
         self.log, self.protocol = log, options.get("protocol", "quic").replace("auto", "quic")
         self.retries = int(options.get("retries", "5"))
         self.counters = Counters()
         body = {
             "tunnel": found["id"], "account": found["account_tag"], "secret": found["secret"],
-            "client": str(uuid.uuid4()), "protocol": self.protocol, "origin": origin,
+            "client": str(uuid.uuid4()), "protocol": self.protocol, "rules": rules,
             "tags": tags(),
         }  # fmt: skip
-        self.connection = Connection(options.get("quick-service"), body, self.counters)
+        self.connection = Connection(service, body, self.counters)
+        self.status = Status(found["hostname"], rules, VERSION, self.counters)
         self.stopping = threading.Event()
         self.failure: Exit | None = None
 
@@ -260,7 +270,7 @@ class Tunnel:
                 told = {"location": location, "protocol": self.protocol}
                 self.log("INF", "Registered tunnel connection", connection=ident, **where, **told)
                 tries, registered = 0, True
-                self.connection.serve(self._origin_error)
+                self.connection.serve(self._origin_error, self._new_rules)
                 if self.stopping.is_set():
                     return
                 self.log("INF", "Lost connection with the edge", connIndex=0)
@@ -302,29 +312,69 @@ class Tunnel:
         self.failure = Exit(1, str(error))
         return False
 
+    def _new_rules(self, version: int, config: dict[str, Any]) -> None:
+        told = {"config": json.dumps(config), "version": version}
+        try:
+            rules = cloudflared_standin_run.remote_rules(config)
+        except ValueError as error:
+            self.log("ERR", "Failed to deserialize new configuration", error=str(error), **told)
+            return
+        self.status.lead(version, rules)
+        self.log("INF", "Updated to new configuration", **told)
+
     def _origin_error(self, error: str) -> None:
         self.log("ERR", "", error=error, connIndex=0, event=1, ingressRule=0)
         self.log("ERR", "failed to serve incoming request", error=f"Failed to proxy HTTP: {error}")
 
 
 def run_tunnel(arguments: list[str]) -> int:
-    log, options = Log(), parse(arguments)
+    before, is_run, after = arguments, False, list[str]()
+    if "run" in arguments:
+        place = arguments.index("run")
+        before, is_run, after = arguments[:place], True, arguments[place + 1 :]
+    log, options = Log(), parse(before)
     log.as_json = options.get("output") == "json"
-    rules = read_config(options)
+    config = read_config(options)
+    if is_run:
+        return run_known(options, after, config, log)
+    rules = config["ingress"]
     if not options.get("url"):
         sys.stderr.write("You did not specify any valid additional argument to the cloudflared ")
         raise Exit(1, "tunnel command.")
     found = ask_quick_service(options.get("quick-service", "https://api.trycloudflare.com"), log)
+    rules = rules or [{"service": options.get("url")}]
+    return serve(options, found, rules, log, options.get("quick-service"))
+
+
+def run_known(options: Options, after: list[str], config: dict[str, Any], log: Log) -> int:
+    """`tunnel run`, of a tunnel that is there already."""
+    token_file = ""
+    if after[:1] == ["--token-file"]:
+        token_file, after = after[1], after[2:]
+    try:
+        found = cloudflared_standin_run.identity(config, after[0] if after else "", token_file)
+    except cloudflared_standin_run.Refused as refused:
+        raise Exit(refused.code, refused.said) from None
+    log("INF", "Starting tunnel", tunnelID=found["id"])
+    rules = config["ingress"] or cloudflared_standin_run.NO_RULES
+    return serve(options, found, rules, log, cloudflared_standin_run.edge_service())
+
+
+def serve(
+    options: Options,
+    found: dict[str, str],
+    rules: list[dict[str, object]],
+    log: Log,
+    service: str,
+) -> int:
     log("INF", f"Version {VERSION} (Checksum {'0' * 64})")
     given = " ".join(f"{name}:{value}" for name, value in sorted(options.given.items()))
     log("INF", f"Settings: map[{given}]")
     log("INF", f"Generated Connector ID: {uuid.uuid4()}")
     grace = check(options, log)
     log("INF", f"Initial protocol {options.get('protocol', 'quic')}")
-    rules = rules or [{"service": options.get("url")}]
-    tunnel = Tunnel(options, found, str(rules[0]["service"]), log)
-    status = Status(found["hostname"], rules, VERSION, tunnel.counters)
-    open_status(options.get("metrics", "127.0.0.1:0"), status, log)
+    tunnel = Tunnel(options, found, rules, log, service)
+    open_status(options.get("metrics", "127.0.0.1:0"), tunnel.status, log)
     return tunnel.run(grace)
 
 

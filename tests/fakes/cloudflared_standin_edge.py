@@ -80,12 +80,19 @@ class Connection:
             self._counters.connections, self._counters.location = 1, told["location"]
         return told["location"], told["connection"]
 
-    def serve(self, on_origin_error: Callable[[str], None]) -> None:
+    def serve(
+        self,
+        on_origin_error: Callable[[str], None],
+        on_config: Callable[[int, dict[str, Any]], None],
+    ) -> None:
         """Follow what happens until the connection is gone."""
         assert self._answer is not None
         try:
             for line in self._answer:
-                self._count(json.loads(line), on_origin_error)
+                told = json.loads(line)
+                if told["event"] == "config":
+                    on_config(told["version"], told["config"])
+                self._count(told, on_origin_error)
         except (OSError, http.client.HTTPException, ValueError):
             return
         finally:
@@ -129,9 +136,14 @@ class Status:
         self, hostname: str, rules: list[dict[str, object]], version: str, counters: Counters
     ) -> None:
         self._hostname = hostname
-        self._rules = [{"hostname": "", "path": None, **rule} for rule in rules]
         self._version = version
         self._counters = counters
+        self.lead(-1, rules)
+
+    def lead(self, version: int, rules: list[dict[str, object]]) -> None:
+        """These are the rules in force."""
+        whole = [{"hostname": "", "path": None, **rule} for rule in rules]
+        self._config = {"version": version, "config": {"ingress": whole}}
 
     def listen(self, address: str) -> int:
         """Answer from now on; the port. OSError when it is taken."""
@@ -163,7 +175,7 @@ class Status:
         if path == "/quicktunnel":
             return 200, json.dumps({"hostname": self._hostname})
         if path == "/config":
-            return 200, json.dumps({"version": -1, "config": {"ingress": self._rules}})
+            return 200, json.dumps(self._config)
         if path == "/metrics":
             return 200, self._metrics()
         return 404, "404 page not found\n"

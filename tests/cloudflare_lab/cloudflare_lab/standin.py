@@ -2,11 +2,11 @@
 
 A stand-in has neither QUIC nor Cap'n Proto. It posts what it would have registered and
 keeps the answer open: JSON lines tell it what happens to its connection. Requests of its
-hostname go from the front straight to its origin, as cloudflared would send them:
+hostname go from the front straight to the origin of the first rule that fits, as cloudflared would send them:
 HTTP/1.1, over TCP or a Unix socket, with the tag's header after the visitor's.
 Every lever works on it: drop, shut, freeze, forget, refused registrations, blocked UDP.
 
-POST /standin            {"tunnel", "account", "secret", "client", "protocol", "origin", "tags"}
+POST /standin            {"tunnel", "account", "secret", "client", "protocol", "rules", "tags"}
 POST /standin/CLIENT/unregister   no new requests; the answer above ends with the last one
 """
 
@@ -34,6 +34,9 @@ UNREACHABLE = (
 )
 
 
+SERVICES = ("http://", "https://", "unix:", "http_status:")
+
+
 class OriginError(Exception):
     """The origin did not answer, in cloudflared's words."""
 
@@ -42,7 +45,7 @@ class StandinLink(Link):
     def __init__(self, edge: Edge, location: str, given: dict) -> None:
         super().__init__(edge, location)
         self.protocol = given["protocol"]
-        self.origin: str = given["origin"]
+        self.rules: list[dict] = given["rules"]
         self.tags: Headers = [tuple(tag) for tag in given["tags"]]
         self.client_id = uuid.UUID(given["client"])
         self.client = {"version": "stand-in", "arch": "", "features": [], "previous_attempts": 0}
@@ -50,6 +53,23 @@ class StandinLink(Link):
         self.events: asyncio.Queue[dict | None] = asyncio.Queue()
         self.tasks: set[asyncio.Task] = set()
         self._ids = itertools.count(1)
+
+    def service(self, host: str) -> str:
+        """Where the first rule that fits leads."""
+        for rule in self.rules:
+            pattern = rule.get("hostname") or ""
+            if pattern in ("", "*", host) or (pattern[:1] == "*" and host.endswith(pattern[1:])):
+                return rule["service"]
+        return "http_status:503"
+
+    async def send_config(self, version: int, config: dict) -> dict:
+        """As cloudflared, it keeps its rules if the new ones are no good; the stand-in says so."""
+        rules = config.get("ingress") or [{"service": "http_status:503"}]
+        self.tell("config", version=version, config=config)
+        if any(not rule["service"].startswith(SERVICES) for rule in rules):
+            return {"lastAppliedVersion": -1, "err": "an invalid address"}
+        self.rules = rules
+        return {"lastAppliedVersion": version, "err": None}
 
     def tell(self, event: str, **details: object) -> None:
         if not self.closed:
@@ -118,9 +138,14 @@ class StandinExchange(Exchange):
         try:
             while link.edge.frozen:
                 await asyncio.sleep(0.05)
-            if websocket and link.protocol == "http2" and link.origin.startswith("unix:"):
+            service = link.service(host.partition(":")[0].lower())
+            if service.startswith("http_status:"):
+                self.on_head(Answer(int(service.partition(":")[2]), [], "cloudflared"))
+                self.on_end()
+                return
+            if websocket and link.protocol == "http2" and service.startswith("unix:"):
                 raise OriginError(UNREACHABLE + "http: no Host in request URL")  # its issue 560
-            reader, writer = await self._connect(link.origin)
+            reader, writer = await self._connect(service)
             writer.write(self._head(method, host, path, headers, websocket))
             await self._relay(reader, writer, websocket)
             link.tell("response", code=self.status)
@@ -246,6 +271,9 @@ class StandinService:
             await _line(answer, {"event": "refused", "kind": refusal.kind, "cause": refusal.cause})
             return answer
         link.begin()
+        if link.tunnel.remotely_managed and link.tunnel.config is not None:
+            asyncio.get_running_loop().call_later(
+                0.05, lambda: asyncio.ensure_future(link.push_config()))
         await _line(answer, {"event": "registered", "location": link.location,
                              "connection": str(link.uuid)})
         try:
