@@ -267,13 +267,10 @@ class AddressWatch:
         fast = min((m.round_trip_ms for m in found if m.round_trip_ms is not None), default=None)
         proved = any(met.seen is Seen.OURS for met in found)
         with self._lock:
-            state = self._state
-            # whoever came while the visit was under way proves more than the visit
-            state = looked(state, state.run, served, now, self._times)
-            if served == self._state.served or proved:
-                state = visited(
-                    state, run, found, now, self._times, quick=self._quick, online=online
-                )
-            self._state = state
+            # whoever came while the visit was under way ends the row of failures before it
+            state = looked(self._state, self._state.run, served, now, self._times)
+            self._state = state = visited(
+                state, run, found, now, self._times, quick=self._quick, online=online
+            )
             if proved and run == state.run:
                 self._facts = Facts(proved_at=wall, round_trip_ms=fast)

@@ -237,6 +237,10 @@ def test_walk(quick: bool, walk: list[tuple[float, int, int, list[Visit], bool]]
             restarts.append(now)
 
 
+def visiting() -> bool:
+    return any(thread.name == "address visit" for thread in threading.enumerate())
+
+
 class Bed:
     """A watch over visits that the test decides."""
 
@@ -312,15 +316,21 @@ def test_a_quick_tunnels_first_visit_looks_no_name_up() -> None:
     assert bed.visits[-1] == (HOST, False)
 
 
-def test_who_came_during_a_visit_outweighs_it() -> None:
+def test_who_came_during_a_visit_ends_the_row_of_failures() -> None:
     bed = Bed()
     bed.answer = BAD
-    for _ in range(2):
-        bed.look_until_visited(20.0)
+
+    def next_visit() -> str:
+        bed.look(15.0)
+        until(lambda: not visiting(), "the end of the visit")
+        reason = bed.look(0.0)
+        return reason.code if reason else ""
+
+    assert [next_visit() for _ in range(2)] == ["", ""]  # from when it settled
     bed.go.clear()
-    for _ in range(4):
-        bed.look(5.0)
+    bed.look(15.0)
     bed.served += 1
     bed.go.set()
-    until(lambda: len(bed.seen) == 3, "the third visit")
+    until(lambda: not visiting(), "the end of the third visit")
     assert bed.look(0.0) is None
+    assert [next_visit() for _ in range(2)] == ["", "address-dead"]
