@@ -22,6 +22,7 @@ from nexus_tray.model import Activity, Level, LogQuery
 from nexus_tray.paths import find
 from tests.api.doubles import House, StoredLogs, stored_house, until
 from tests.dashboard import house as made
+from tests.dashboard import tunnel_house as tunnels
 from tests.dashboard.conftest import LAUNCH, UI, start
 from tests.screenshots.picture import pack
 
@@ -39,7 +40,7 @@ def places() -> dict[str, str]:
     """What is pictured: every page, and the first one in its other conditions."""
     main = (UI / "main.js").read_text(encoding="utf-8")
     pages = re.findall(r'path: "(/[^"]*)", name: "([^"]+)"', main)
-    others = {"overview-broken": "/", "overview-asks": "/"}
+    others = {"overview-broken": "/", "overview-asks": "/", "tunnels-new": "/tunnels"}
     return {name.lower(): path for path, name in pages} | others
 
 
@@ -64,6 +65,7 @@ def furnish(house: House[StoredLogs]) -> None:
     house.reports = dataclasses.replace(
         house.reports, traffic=lambda query: made.passed(query, time.time())
     )
+    tunnels.settle(house)
     made.note_some(house)
     for number in range(420):
         source, level, text = LINES[number % len(LINES)]
@@ -76,6 +78,10 @@ def arrange(house: House[StoredLogs], place: str) -> None:
     now = time.time()
     if place == "overview-broken":
         made.broken(house, now)
+    elif place == "tunnels":
+        tunnels.tunnels(house, now, tunnels.question(now))
+    elif place == "tunnels-new":
+        tunnels.tunnels(house, now, tunnels.login(now))
     elif place == "overview-asks":
         asked = tuple(
             msgspec.structs.replace(question, asked_at=now - 20)
@@ -106,12 +112,21 @@ def shoot(browser: Browser, folder: Path, *, every: bool = False) -> None:
                     for place, path in places().items():
                         arrange(house, place)
                         page.goto(f"{server.url}/#{path}")
+                        if place == "tunnels-new":
+                            begin(page)
                         look(page, folder / f"dashboard-{place}-{width}-{theme}.png")
                         if every and width == LARGE_TEXT:
                             large(page, folder / f"dashboard-{place}-large-{theme}.png")
                     context.close()
         finally:
             server.stop()
+
+
+def begin(page: Page) -> None:
+    """A new tunnel on a domain of one's own."""
+    page.get_by_role("button", name="New tunnel").click()
+    page.get_by_role("radio", name="On your domain").check()
+    page.get_by_label("Host name 1").fill("agent")
 
 
 def look(page: Page, to: Path) -> None:

@@ -237,7 +237,11 @@ def test_a_route_to_another_service_is_added_with_all_it_needs(desk: Desk) -> No
     address.fill("https://localhost:3000/")
     form.get_by_text("More", exact=True).click()
     form.get_by_label("Host that it sees").fill("dev.local")
+    form.get_by_label("Seconds to connect").fill("0")
+    expect(form.get_by_role("alert")).to_contain_text("1 to 300 to connect")
+    form.get_by_role("button", name="Save").click()
     form.get_by_label("Seconds to connect").fill("9")
+    expect(form.get_by_role("alert")).to_have_count(0)
     form.get_by_label("Check its certificate").uncheck()
     expect(form).to_contain_text("anything that answers at that address is believed")
     form.get_by_label("File of the authorities").fill("/etc/own.pem")
@@ -248,6 +252,17 @@ def test_a_route_to_another_service_is_added_with_all_it_needs(desk: Desk) -> No
     )  # fmt: skip
     until(lambda: desk.house.came == [SetRoutes(name="home", routes=(*ROUTES, route))])
     expect(form).to_have_count(0)
+
+
+def test_a_host_name_of_a_forgotten_domain_says_what_is_missing(
+    furnished: Told, desk: Desk
+) -> None:
+    furnished.report = msgspec.structs.replace(furnished.report, zones=())
+    page = opened(desk)
+    page.get_by_role("button", name="Add a host name to home").click()
+    form = page.get_by_role("form", name="New host name")
+    form.get_by_role("textbox", name="Host name").fill("new.example.dev")
+    expect(form).to_contain_text("You are not signed in for its domain")
 
 
 @pytest.mark.usefixtures("furnished")

@@ -338,3 +338,17 @@ def test_what_is_to_be_done_by_hand_goes_when_it_is_done(furnished: Told, desk: 
     )
     # looked at every 5 s as long as there is something to do
     expect(office.get_by_text("To do by hand")).to_have_count(0, timeout=10_000)
+    expect(
+        page.get_by_text("Tunnel “office”: nothing is left to do by hand.").first
+    ).to_be_visible()
+
+
+def test_it_is_looked_again_when_asked(furnished: Told, desk: Desk) -> None:
+    page = opened(desk)
+    rows = tuple(msgspec.structs.replace(one, routes=()) for one in furnished.report.tunnels)
+    furnished.report = msgspec.structs.replace(furnished.report, tunnels=rows)
+    home = card(page, "home")
+    expect(home.locator(".routes")).to_contain_text("Leads elsewhere")
+    page.get_by_role("button", name="Look again").click()
+    expect(home.locator(".routes")).not_to_contain_text("Leads elsewhere")
+    expect(home.locator(".routes .state")).to_have_text(["DNS: Not known"] * 3)

@@ -16,7 +16,7 @@ const STEPS = {
 export function Jobs({ jobs, wanted }) {
   const title = useRef(null);
   if (!jobs.length) return null;
-  return html`<section class="stack" aria-labelledby="jobs"><h2 id="jobs" ref=${title} tabindex="-1">Under way</h2>
+  return html`<section class="stack" aria-labelledby="jobs"><h2 id="jobs" ref=${title} tabindex="-1">${jobs.every(isOver) ? "Finished" : "Under way"}</h2>
     ${jobs.map((one) => html`<${Job} key=${one.id} job=${one} wanted=${one.id === wanted} level="h3" />`)}</section>`;
 }
 

@@ -30,6 +30,9 @@ export function wrongHost(host, zones, taken) {
   return "";
 }
 
+const BOUNDS = [["connect_timeout", 1, 300], ["answer_timeout", 0, 86400]];
+const within = (text, least, most) => /^\d{1,5}$/.test(String(text).trim()) && Number(text) >= least && Number(text) <= most;
+
 const meantService = (text) => text.trim().toLowerCase().replace(/\/+$/, "");
 
 export function RouteForm({ tunnel, origin, route, before, zones, taken, save, close }) {
@@ -46,7 +49,7 @@ export function RouteForm({ tunnel, origin, route, before, zones, taken, save, c
   const badHost = quick ? "" : wrongHost(host, mine, taken.filter(([name]) => name !== before));
   const service = other ? meantService(draft.service) : "";
   const badService = other && !SERVICE.test(service) ? "An address without a path is wanted, such as http://localhost:5173." : "";
-  const badNumbers = ["connect_timeout", "answer_timeout"].some((key) => !/^\d{1,5}$/.test(String(draft[key]).trim()));
+  const badNumbers = other && BOUNDS.some(([key, least, most]) => !within(draft[key], least, most));
   const submit = (event) => {
     event.preventDefault();
     setTried(true);
@@ -72,17 +75,17 @@ export function RouteForm({ tunnel, origin, route, before, zones, taken, save, c
         aria-describedby="${id}-service-wrong" aria-invalid=${said(badService) ? "true" : null} onInput=${set("service")} />
       <p class="small grave" id="${id}-service-wrong" aria-live="polite">${said(badService)}</p></div>
     <${More} id=${id} draft=${draft} set=${set} setDraft=${setDraft} secure=${service.startsWith("https:")} bad=${badNumbers} />`}
-    <${Before} tunnel=${tunnel} origin=${origin} host=${host} before=${before} />
+    <${Before} tunnel=${tunnel} origin=${origin} host=${host} before=${before} signedIn=${mine.length > 0} />
     <${Failure} error=${error} />
     <div class="row wrap"><button class="primary" aria-disabled=${busy ? "true" : null} aria-busy=${busy ? "true" : null}>${busy ? "Saving…" : "Save"}</button>
       <button type="button" onClick=${close}>Cancel</button></div></form>`;
 }
 
 /** What saving does, said before. */
-function Before({ tunnel, origin, host, before }) {
+function Before({ tunnel, origin, host, before, signedIn }) {
   const isNew = host && host !== before;
   return html`<div class="small dim"><p>Saving restarts nothing: what runs through the tunnel goes on.${
-      tunnel.kind === "named" && isNew ? ` A DNS record for ${host} is made at Cloudflare; if there is one already, you are asked first.` : ""}</p>
+      tunnel.kind !== "named" || !isNew ? "" : !signedIn ? " You are not signed in for its domain: sign in first, or make the DNS record by hand." : ` A DNS record for ${host} is made at Cloudflare; if there is one already, you are asked first.`}</p>
     ${tunnel.kind === "token" && isNew && origin && html`<p class="row wrap"><span>At Cloudflare, its public host name has to lead to <span class="mono">${inert(origin)}</span></span>
       <${Copy} text=${origin} name="Copy where Cloudflare has to lead" /></p>`}</div>`;
 }
@@ -94,6 +97,7 @@ const More = ({ id, draft, set, setDraft, secure, bad }) => html`<details><summa
     <input id="${id}-connect" value=${draft.connect_timeout} inputmode="numeric" aria-invalid=${bad ? "true" : null} onInput=${set("connect_timeout")} /></div>
   <div class="field"><label for="${id}-answer">Seconds until its answer begins (0: no limit)</label>
     <input id="${id}-answer" value=${draft.answer_timeout} inputmode="numeric" aria-invalid=${bad ? "true" : null} onInput=${set("answer_timeout")} /></div>
+  ${bad && html`<p class="small grave" role="alert">Whole seconds are wanted: 1 to 300 to connect, 0 to 86400 until an answer.</p>`}
   ${secure && html`<label class="option"><input type="checkbox" checked=${draft.verify_tls} onChange=${(event) => {
       const { checked } = event.target;
       setDraft((old) => ({ ...old, verify_tls: checked }));

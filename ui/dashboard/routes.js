@@ -55,7 +55,7 @@ export function Routes({ tunnel, service, report, zones, taken, read, began }) {
           remove=${remove(one.hostname)} read=${read} back=${() => title.current.focus()} />`}</li>`)}
       ${sent.map((host) => html`<li key="+${host}"><div class="grow"><span class="mono">${inert(host)}</span>
         <div class="dim small">Cloudflare sends it here, but it is not listed, so it is refused.</div></div>
-        <button type="button" onClick=${add(host)} aria-label="Add it: ${inert(host)}">Add it</button></li>`)}
+        ${!host.includes("*") && html`<button type="button" onClick=${add(host)} aria-label="Add it: ${inert(host)}">Add it</button>`}</li>`)}
       ${open === "+" && html`<li key="+">${form({ hostname: hint, service: "" }, null)}</li>`}
       ${!quick && shown.length > 0 && html`<li key="rest" class="dim small">Everything else is refused (404). Sign-in is asked for at each.</li>`}</ul></div>`;
 }

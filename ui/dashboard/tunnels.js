@@ -4,7 +4,7 @@
 import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { useFetched } from "/fetched.js";
 import { Jobs } from "/jobs.js";
-import { Failure, toast } from "/parts.js";
+import { Act, Failure, toast } from "/parts.js";
 import { readTunnels } from "/tunnel-calls.js";
 import { TunnelCard } from "/tunnel-card.js";
 import { Import } from "/tunnel-import.js";
@@ -69,8 +69,9 @@ export function Tunnels({ live }) {
   return html`<div class="stack"><header class="row between wrap"><div class="grow"><h1>Tunnels</h1>
       <p class="dim">${tunnels.length ? "Each is a way in from outside. Whoever comes by it has to sign in at the gateway."
         : "No tunnel is set up, so nothing is reachable from outside."}</p></div>
-      <button type="button" class="primary" ref=${opener} aria-expanded=${kind ? "true" : "false"}
-        onClick=${() => setKind(kind ? "" : "quick")}>New tunnel</button></header>
+      <div class="row wrap"><${Act} act=${read} doing="Looking…">Look again<//>
+        <button type="button" class="primary" ref=${opener} aria-expanded=${kind ? "true" : "false"}
+          onClick=${() => setKind(kind ? "" : "quick")}>New tunnel</button></div></header>
     <${Failure} error=${live.line === "open" && error} />
     ${kind && html`<${NewTunnel} kind=${kind} setKind=${setKind} close=${close} known=${known} tunnels=${tunnels}
       logins=${snapshot.jobs.filter(inForm)} wanted=${wanted} began=${began} />`}
