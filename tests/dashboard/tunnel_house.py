@@ -13,6 +13,7 @@ from nexus_tray.model import (
     Job,
     JobState,
     JobStep,
+    Metrics,
     Problem,
     Reason,
     Service,
@@ -59,6 +60,11 @@ BY_HAND = (
     f"Give it a public host name whose service is {ORIGIN}.",
 )
 
+MEASURED = Metrics(
+    requests=48_211, refused=12, failed=3, concurrent=2, bytes_in=41_000_000,
+    bytes_out=912_000_000, requests_per_second=0.7, bytes_out_per_second=31_000.0,
+    p50_ms=9.2, p95_ms=61.0, p99_ms=420.0,
+)  # fmt: skip
 PLANS = (
     TunnelSettings(
         name="home", kind="named", tunnel_id=HOME_ID, account_id=ACCOUNT, zone_id=ZONE,
@@ -92,7 +98,7 @@ def tunnel_services(now: float) -> tuple[Service, ...]:
         one("home", ServiceState.RUNNING, 90_000, facts=Facts(
             connections=4, locations=("fra08", "ams13"), transport="quic",
             hostnames=("code.example.dev", "preview.example.dev"), proved_at=now - 12,
-            round_trip_ms=84.0, latency_ms=31.0, **known,
+            round_trip_ms=84.0, latency_ms=31.0, metrics=MEASURED, **known,
         )),
         one("quick", ServiceState.RUNNING, 11_500, restarts=4, facts=Facts(
             address=ADDRESS, connections=1, locations=("fra11",), transport="http2", **known,
