@@ -16,10 +16,11 @@ function errors({ refused, failed, unreachable }) {
   return some.length ? some.map(([number, word]) => `${count(number)} ${word}`).join(" · ") : "none";
 }
 
-/** Half, most and nearly all answers of the last minute. */
-function times({ p50_ms: half, p95_ms: most, p99_ms: nearly }) {
-  if (half == null) return "no request in the last minute";
-  return `half within ${millis(half)} · 95 % ${millis(most)} · 99 % ${millis(nearly)}`;
+/** Half, most and nearly all answers of the last minute, by their first byte. */
+function times(metrics) {
+  if (metrics && metrics.p50_ms == null) return [["Time to answer", "no request in the last minute"]];
+  return [["Half answered within", "p50_ms"], ["95 % within", "p95_ms"], ["99 % within", "p99_ms"]]
+    .map(([what, name]) => [what, metrics && millis(metrics[name])]);
 }
 
 /** What cloudflared itself counts, which begins anew with each start of it. */
@@ -37,13 +38,13 @@ export function TunnelMetrics({ service, report }) {
     ["Requests", metrics && `${count(metrics.requests)}${rate(metrics.requests_per_second)}`],
     ["Under way", metrics && count(metrics.concurrent)],
     ["Errors", metrics && errors(metrics)],
-    ["Time to answer", metrics && times(metrics)],
+    ...times(metrics),
     ["Data out", metrics && flow(metrics.bytes_out, metrics.bytes_out_per_second)],
     ["Data in", metrics && flow(metrics.bytes_in, metrics.bytes_in_per_second)],
     ["Counted by cloudflared", own(report?.counters)],
   ];
   return html`<div class="tunnel-metrics" role="group" aria-label="Measured of ${service.name}">
     ${runs && html`<dl class="facts">${rows.map(([what, value]) => html`<div><dt>${what}</dt><dd>${value ?? "—"}</dd></div>`)}</dl>`}
-    <details onToggle=${(event) => set(event.currentTarget.open)}><summary>Traffic over time</summary>
+    <details class="inner" onToggle=${(event) => set(event.currentTarget.open)}><summary>Traffic over time</summary>
       ${open && html`<div class="traffic inner"><${Traffic} tunnel=${service.name} /></div>`}</details></div>`;
 }

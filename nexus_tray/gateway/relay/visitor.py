@@ -303,6 +303,8 @@ class VisitorConnection(Wire):
         """No answer: a page of ours. Half an answer: the visitor must see that it is torn."""
         self._exchange = None
         self._held = False
+        if self._state is State.FORWARD and not begun:
+            self._metering.unreachable()
         self._metering.leave()
         if self._state is State.CLOSED:
             return
@@ -311,7 +313,6 @@ class VisitorConnection(Wire):
             return
         self._relay.tally.failed += 1
         if not begun and self._request is not None:
-            self._metering.unreachable()
             self._answer(answers.opencode_failed(self._request), keep=self._keep)
         elif self._minor == 1:
             self._transport.close()
