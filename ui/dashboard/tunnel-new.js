@@ -47,7 +47,7 @@ export function NewTunnel({ kind, setKind, close, known, tunnels, logins, wanted
     <input id="new-name" class="mono" value=${name} spellcheck=${false} autocomplete="off" autocapitalize="off" aria-describedby="new-name-wrong"
       aria-invalid=${bad ? "true" : null} onInput=${(event) => setTyped(event.target.value)} />
     <p class="small grave" id="new-name-wrong" aria-live="polite">${bad}</p></div>`;
-  return html`<section class="sheet stack" aria-labelledby="new-tunnel" onKeyDown=${(event) => event.key === "Escape" && close()}>
+  return html`<section class="sheet stack" aria-labelledby="new-tunnel">
     <div class="row between"><h2 id="new-tunnel" ref=${head} tabindex="-1">New tunnel</h2><button type="button" onClick=${close}>Close</button></div>
     <fieldset class="kinds"><legend class="unseen">Kind of tunnel</legend>${KINDS.map(([key, label, about]) => html`<label class="option" key=${key}>
       <input type="radio" name="new-kind" checked=${kind === key} onChange=${() => setKind(key)} /><span>${label}<span class="dim small">${about}</span></span></label>`)}</fieldset>
