@@ -12,7 +12,7 @@ from nexus_tray.app.traffic import LATE, Seconds, TrafficWatch
 from nexus_tray.gateway.meter import Meter, Meters, Readings
 from nexus_tray.paths import Paths
 from nexus_tray.reports import Traffic, TrafficPoint, TrafficQuery
-from nexus_tray.store import history_steps
+from nexus_tray.store import history_file, history_steps
 from nexus_tray.store.history import HOUR, History
 from nexus_tray.store.history_file import WEEK, HistoryFile, open_or_begin
 from tests.gateway.doubles import eventually
@@ -329,3 +329,113 @@ def test_a_shut_gateway_is_a_gap(paths: Paths) -> None:
     eventually(lambda: bool(looks))
     assert watch.report(TrafficQuery(seconds=60)).points == ()
     watch.close()
+
+
+# -- by door ------------------------------------------------------------------------------------
+
+
+def test_a_door_has_what_passed_it_and_nothing_where_the_gateway_was_open(kept: Keeper) -> None:
+    kept.history.record(second(NOW - 30, requests=5), {"quick": second(NOW - 30, requests=3)})
+    kept.history.record(second(NOW - 20, requests=2), {"home": second(NOW - 20, requests=2)})
+    for anew in (False, True):
+        if anew:
+            kept.again()
+        asked = {
+            name: kept.history.read(TrafficQuery(seconds=900, points=90, tunnel=name), NOW).points
+            for name in ("", "quick", "home", "never")
+        }
+        known = [p.at for p in asked[""]]
+        assert all([p.at for p in points] == known for points in asked.values())
+        sums = {name: sum(p.requests for p in points) for name, points in asked.items()}
+        assert sums == {"": 7, "quick": 3, "home": 2, "never": 0}
+        assert all(p.latency_ms is None for p in asked["never"])
+
+
+def test_doors_are_written_by_the_minute_and_read_by_the_week(kept: Keeper) -> None:
+    for at in range(-600, 0):
+        kept.history.record(second(NOW + at, requests=4), {"quick": second(NOW + at, requests=1)})
+    kept.again()
+    week = TrafficQuery(seconds=604_800, points=84, tunnel="quick")
+    assert sum(p.requests for p in kept.history.read(week, NOW).points) == 600
+
+
+def test_seconds_that_come_twice_add_up_at_each_door(kept: Keeper) -> None:
+    for name in ("quick", "home", "quick"):
+        kept.history.record(second(NOW - 5), {name: second(NOW - 5)})
+    found = kept.history.read(TrafficQuery(seconds=60, points=60, tunnel="quick"), NOW).points
+    assert sum(p.requests for p in found) == 2
+
+
+def test_the_hour_of_a_door_is_bounded_as_the_whole_is(kept: Keeper) -> None:
+    for at in range(HOUR + 50):
+        kept.history.record(second(NOW + at), {"quick": second(NOW + at)})
+    assert len(kept.history._doors) == HOUR
+    assert len(kept.history._doors_waiting) == 1
+
+
+def test_a_door_that_is_no_more_is_forgotten_everywhere(kept: Keeper) -> None:
+    for at in (-300, -5):
+        both = {"quick": second(NOW + at), "home": second(NOW + at)}
+        kept.history.record(second(NOW + at, requests=2), both)
+    kept.history.forget("quick")
+    for anew in (False, True):
+        if anew:
+            kept.again()
+        sums = [
+            sum(p.requests for p in kept.history.read(TrafficQuery(tunnel=name), NOW).points)
+            for name in ("quick", "home", "")
+        ]
+        assert sums == [0, 2, 4]
+
+
+def test_many_doors_are_bounded_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_file, "DOORS", 500)
+    file = HistoryFile(tmp_path / "traffic.db")
+    for minute in range(100):
+        at = 60.0 * minute
+        file.add([second(at)], [(f"tunnel-{n}", second(at)) for n in range(20)])
+    held = sum(p.requests for n in range(20) for p in file.read(0, 10**12, f"tunnel-{n}"))
+    assert held == 500
+    newest = file.read(60 * 99, 10**12, "tunnel-19")
+    assert [p.requests for p in newest] == [1]
+    file.close()
+
+
+def test_a_week_with_eight_busy_doors_is_a_few_megabytes(tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path / "traffic.db")
+    at = [60.0 * n for n in range(WEEK + 10)]
+    file.add(map(second, at), ((f"tunnel-{n % 8}", second(a)) for a in at for n in range(8)))
+    assert len(file.read(0, 10**12, "tunnel-3")) == WEEK
+    assert sum(p.requests for p in file.read(0, 10**12, "tunnel-3")) == WEEK
+    file.close()
+    assert (tmp_path / "traffic.db").stat().st_size < 12_000_000
+
+
+def test_minutes_of_doors_go_with_the_minute(tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path / "traffic.db")
+    file.add([second(0.0)], [("quick", second(0.0))])
+    file.add([second(60.0 * n) for n in range(1, WEEK + 1)])
+    file.close()
+    with sqlite3.connect(tmp_path / "traffic.db") as database:
+        assert database.execute("SELECT count(*) FROM door_minute").fetchone() == (0,)
+    database.close()
+
+
+def test_a_file_of_the_version_before_keeps_its_minutes(kept: Keeper) -> None:
+    kept.history.record(second(NOW - 300, requests=6))
+    kept.history.close(NOW)
+    with sqlite3.connect(kept.path) as database:
+        database.execute("DROP TABLE door_minute")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    kept.history = History(kept.path, NOW, kept.said.append)
+    kept.history.record(second(NOW - 200), {"quick": second(NOW - 200)})
+    kept.again()
+    asked = [
+        sum(p.requests for p in kept.history.read(TrafficQuery(tunnel=name), NOW).points)
+        for name in ("", "quick")
+    ]
+    assert asked == [7, 1]
+    assert kept.said == []
