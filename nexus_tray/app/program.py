@@ -24,6 +24,8 @@ from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
 from nexus_tray.app import access, log_handler, metrics
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
+from nexus_tray.app.bundle import Bundler
+from nexus_tray.app.bundle import Sources as BundleSources
 from nexus_tray.app.doctor import Doctor, Running, joined
 from nexus_tray.app.doctor_account import Surroundings
 from nexus_tray.app.door import Door, ui_folder
@@ -46,7 +48,7 @@ from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.model import Level, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Bundle, NetworkDoor
+from nexus_tray.reports import NetworkDoor
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
@@ -109,7 +111,7 @@ class Program:
         self.supervisor = Supervisor(
             journal, __version__, Clock(time.monotonic, time.time, secrets.SystemRandom().random)
         )
-        keys = SecretStore(paths)
+        keys = self._secrets = SecretStore(paths)
         self._door = Door(paths, journal.latest, self._submit)
         self._ending.callback(self._door.close)
         self._traffic = TrafficWatch(
@@ -307,10 +309,24 @@ class Program:
             tunnels=self._tunnel_reports(paths, settings).read,
             inspect_token=self._tokens.inspect,
             importable=tuple,
-            bundle=lambda: Bundle(at=time.time()),
+            bundle=self._bundler(paths, settings).read,
             measured=lambda: metrics.measured(
                 time.time(), self._traffic.latest, self._fleet.counters()
             ),
+        )
+
+    def _bundler(self, paths: Paths, settings: ConfigStore) -> Bundler:
+        return Bundler(
+            BundleSources(
+                paths=paths,
+                environment=os.environ,
+                settings=lambda: settings.read().settings,
+                examine=self._doctor.examine,
+                logs=lambda query: self.backend.logs(query),
+                secrets=lambda: self._secrets.all().values(),
+                snapshot=lambda: self.backend.snapshot(),
+                setup=self._setup.read,
+            )
         )
 
     def _tunnel_reports(self, paths: Paths, settings: ConfigStore) -> TunnelReports:
