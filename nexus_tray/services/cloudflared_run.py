@@ -311,7 +311,8 @@ class Run:
         with self._lock:
             asked, failure, watch = self._stopping, self._failure, self._watch
             entries: Sequence[LogEntry] = tuple(self._entries)
-        if watch.dialling_at is not None and not watch.ready_once and watch.may_fall_back:
+        dialled = watch.dialling_at is not None and not watch.ready_once
+        if dialled and watch.may_fall_back and failure != UNTOLD:
             self._plan.transports.failed(watch.transport, self._network)
         if asked:
             self._end(None)
