@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.signin.reference_clock import since_boot
-from nexus_tray.model import Reason
+from nexus_tray.model import Problem, Reason
 from nexus_tray.reports import CertificateReport
 from nexus_tray.services import address_faults, public_certificate, public_visit
 from nexus_tray.services.address_changes import MANY, AddressChanges
@@ -140,11 +140,19 @@ class Addresses:
         with self._lock:
             stale = [name for name in names if self._stale(name, now, wall)]
             self._tried.update(dict.fromkeys(stale, now))
-        if not stale:
+        if not stale or not self._open():
             return
         with ThreadPoolExecutor(_AT_ONCE, "certificate") as pool:
             for met in pool.map(lambda name: self._visit(tunnel, name, early=False), stale):
                 self._keep(met, self._wall())
+
+    def _open(self) -> bool:
+        """There is a gateway that could answer; else that is what is wrong, and said elsewhere."""
+        try:
+            self._around.gateway()
+        except Problem:
+            return False
+        return True
 
     def _stale(self, name: str, now: float, wall: float) -> bool:
         met, tried = self._met.get(name), self._tried.get(name)

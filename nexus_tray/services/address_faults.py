@@ -6,6 +6,11 @@ Owns these words. Pure; imports the vocabulary and what a visit brings.
 from nexus_tray.model import Hop, Reason
 from nexus_tray.services.public_visit import Seen, Visit
 
+DNS = (
+    "Take the host name out of the tunnel's routes and put it in again: that sets its DNS record."
+    " At a token tunnel, correct it in Cloudflare's dashboard."
+)
+
 OFFLINE = Reason(
     code="computer-offline",
     hop=Hop.EDGE,
@@ -33,14 +38,14 @@ def of(met: Visit) -> Reason:
             "has-no-name",
             f"The name {host} does not exist in the DNS.",
             "Browsers cannot find the address.",
-            "At a tunnel with a domain of yours, set its DNS record again (Routes, Repair).",
+            DNS,
         )
     if met.seen is Seen.ASTRAY:
         return _reason(
             "leads-astray",
             f"{host} leads to another tunnel of this computer.",
             "It works, but under the other tunnel's rules, and not when that one is stopped.",
-            "Set the name's DNS record to this tunnel (Routes, Repair).",
+            DNS,
         )
     if met.seen is Seen.FOREIGN:
         return _reason(
@@ -50,6 +55,24 @@ def of(met: Visit) -> Reason:
             "Look where the name leads in Cloudflare's DNS, and at rules, workers or pages for it.",
         )
     return _dead(met)
+
+
+def of_one(met: Visit) -> Reason:
+    """What is wrong with one name of a tunnel that another name reaches well."""
+    if met.trouble is not None or met.seen not in (Seen.CLOUDFLARE, Seen.SILENT):
+        return of(met)
+    return _reason(
+        "one-dead",
+        f"{_answers(met)} Another name of this tunnel is answered well.",
+        "So the tunnel is not at fault, but where this name leads.",
+        DNS,
+    )
+
+
+def _answers(met: Visit) -> str:
+    if met.seen is Seen.CLOUDFLARE:
+        return f"Cloudflare answers {met.hostname} with its error {met.code}."
+    return f"{met.hostname} does not answer."
 
 
 def _dead(met: Visit) -> Reason:
@@ -62,12 +85,10 @@ def _dead(met: Visit) -> Reason:
             "Visitors are turned away until there are fewer.",
             "Close pages that you do not need; a named tunnel has no such limit.",
         )
-    if met.seen is Seen.CLOUDFLARE:
-        what = f"Cloudflare answers {host} with its error {met.code}."
-    elif met.seen is Seen.REFUSED:
+    if met.seen is Seen.REFUSED:
         what = f"{host} reaches the gateway without this tunnel's secret."
     else:
-        what = f"{host} does not answer."
+        what = _answers(met)
     return _reason(
         "dead",
         what,

@@ -135,7 +135,7 @@ def _partly(state: State, found: Sequence[Visit], now: float, times: Times) -> S
     amiss = state.amiss + 1
     if amiss < times.failures:
         return replace(state, amiss=amiss)
-    return replace(state, amiss=amiss, partial=faults.of(bad[0]), due_at=now + times.often)
+    return replace(state, amiss=amiss, partial=faults.of_one(bad[0]), due_at=now + times.often)
 
 
 def _unseen(state: State, times: Times, *, online: bool) -> State:
@@ -160,7 +160,8 @@ def _unknown_there(met: Visit) -> bool:
 
 def _may_be_cured(met: Visit) -> bool:
     """A new start may cure it. Wrong DNS, certificates and foreign pages it does not."""
-    return met.seen is Seen.SILENT or (met.seen is Seen.CLOUDFLARE and met.code != "429")
+    dead = met.code == "1033" or met.code.startswith("5")
+    return met.seen is Seen.SILENT or (met.seen is Seen.CLOUDFLARE and dead)
 
 
 @dataclass(frozen=True)

@@ -39,16 +39,19 @@ _MOST = 64 * 1024
 _ADDRESSES = 3
 _CLOUDFLARES = re.compile(rb"(?i)\berror(?:\s+code)?:?\s*(?:<[^>]{0,99}>\s*)*(1\d{3}|[45]\d\d)\b")
 
+_FIREWALL = {"1005", "1006", "1007", "1008", "1009", "1010", "1012", "1015", "1020"}
+"""Errors of Cloudflare's with which the zone's own rules turn somebody away."""
+
 
 class Seen(Enum):
     """What a visit met.
 
     OURS: our gateway, by this tunnel. ASTRAY: our gateway, by another tunnel. REFUSED: our
     gateway, which missed the secret. CLOUDFLARE: Cloudflare's own error. GUARDED: Cloudflare
-    asks for something first (Access, a challenge). FOREIGN: somebody else's page. UNTRUSTED: no
-    certificate that a browser would believe. NO_NAME: the name does not exist. SILENT:
-    connected, but no answer. NO_WAY: nobody could be connected to, or asked for the name; that
-    may be this machine's network.
+    asks for something first (Access, a challenge), or the zone's rules turn us away. FOREIGN:
+    somebody else's page. UNTRUSTED: no certificate that a browser would believe. NO_NAME: the
+    name does not exist. SILENT: connected, but no answer. NO_WAY: nobody could be connected to,
+    or asked for the name; that may be this machine's network.
     """
 
     OURS = "ours"
@@ -186,7 +189,8 @@ def _other(met: Visit, answer: http.client.HTTPResponse, body: bytes) -> Visit:
     named = _CLOUDFLARES.search(body)
     if theirs and answer.status >= http.client.FORBIDDEN and (named or answer.status >= 520):
         code = named[1].decode("ascii") if named else str(answer.status)
-        return replace(met, seen=Seen.CLOUDFLARE, code=code)
+        seen = Seen.GUARDED if code in _FIREWALL else Seen.CLOUDFLARE
+        return replace(met, seen=seen, code=code)
     return replace(met, seen=Seen.FOREIGN)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_tray.model import Facts, Reason
+from nexus_tray.services import address_faults as faults
 from nexus_tray.services.address_watch import (
     AddressWatch,
     Means,
@@ -86,6 +87,8 @@ def test_three_failures_in_a_row_are_said(found: Visit, code: str, quick: bool) 
         (BAD, True),
         (met(Seen.SILENT), True),
         (met(Seen.CLOUDFLARE, "429"), False),
+        (met(Seen.CLOUDFLARE, "1016"), False),
+        (met(Seen.CLOUDFLARE, "1101"), False),
         (met(Seen.FOREIGN), False),
         (met(Seen.ASTRAY), False),
         (met(Seen.NO_NAME), False),
@@ -182,6 +185,7 @@ def test_one_name_of_several_that_fails_is_said_and_nothing_is_restarted() -> No
     assert not state.restart
     assert state.partial is not None
     assert "b.example.com" in str(state.partial)
+    assert faults.of_one(met(Seen.CLOUDFLARE, "1033")).code == "address-one-dead"
     assert looked(state, 1, 1, 40.0, T).partial  # a visitor at the other name cures nothing
     state = visited(state, 1, [OURS, OURS], 100.0, T, quick=False, online=True)
     assert state.partial is None

@@ -79,7 +79,8 @@ def test_another_gateway_is_foreign(authority: Authority) -> None:
         (http("521 ", b"<html>Web server is down", CLOUDFLARE), Seen.CLOUDFLARE, "521"),
         (http("524 ", b"error code: 524", CLOUDFLARE), Seen.CLOUDFLARE, "524"),
         (http("429 Too Many", b"error code: 429", CLOUDFLARE), Seen.CLOUDFLARE, "429"),
-        (http("403 No", b"<h2>Error 1020</h2>", CLOUDFLARE), Seen.CLOUDFLARE, "1020"),
+        (http("403 No", b"<h2>Error 1020</h2>", CLOUDFLARE), Seen.GUARDED, "1020"),
+        (http("409 No", b"error code: 1016", CLOUDFLARE), Seen.CLOUDFLARE, "1016"),
         (http("403 No", b"", CLOUDFLARE, "cf-mitigated: challenge"), Seen.GUARDED, ""),
         (
             http("302 Go", b"", "Location: https://me.cloudflareaccess.com/cdn-cgi/x"),

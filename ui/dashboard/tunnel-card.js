@@ -37,7 +37,7 @@ export function TunnelCard({ service, snapshot, known, read, began, suggest }) {
         ${jobs.map((job) => html`<a class="small" href="#/tunnels" onClick=${jump(job)}>${jobTitle(job)}</a>`)}</div>
       <${State} kind=${kind} word=${held ? "Held back" : word} /></div>
     ${reason && html`<div class="note ${held ? "busy" : "down"}"><${Why} reason=${reason} /></div>`}
-    ${report?.reason && report.reason.code !== reason?.code && html`<div class="note busy"><${Why} reason=${report.reason} /></div>`}
+    ${report?.reason && ![reason?.code, "address-changes-often"].includes(report.reason.code) && html`<div class="note busy"><${Why} reason=${report.reason} /></div>`}
     ${service.next_try_at != null && html`<p class="dim">Next try in ${span(Math.max(0, service.next_try_at - now))}.</p>`}
     <${Address} service=${service} tunnel=${tunnel} report=${report} suggest=${suggest} />
     <dl class="facts">${figures(service, tunnel, now).map(([label, value]) => html`<div><dt>${label}</dt><dd>${value ?? "—"}</dd></div>`)}</dl>
