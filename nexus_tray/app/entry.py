@@ -10,12 +10,12 @@ from pathlib import Path
 from nexus_tray import cli
 from nexus_tray.api.client import connect
 from nexus_tray.paths import Paths, find
-from nexus_tray.reports import Examination
+from nexus_tray.reports import Bundle, Examination
 
 
 def enter(arguments: Sequence[str]) -> int:
     """Carry out a command line; the exit code."""
-    return cli.main(arguments, run=_run, connect=connect, examine=_examine)
+    return cli.main(arguments, run=_run, connect=connect, examine=_examine, bundle=_bundle)
 
 
 def _run(options: cli.RunOptions) -> int:
@@ -27,5 +27,11 @@ def _run(options: cli.RunOptions) -> int:
 
 def _examine(paths: Paths) -> Examination:
     from nexus_tray.app.doctor import alone
+
+    return alone(paths, os.environ, Path.cwd())
+
+
+def _bundle(paths: Paths) -> Bundle:
+    from nexus_tray.app.bundle import alone
 
     return alone(paths, os.environ, Path.cwd())

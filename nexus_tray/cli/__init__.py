@@ -15,7 +15,7 @@ from nexus_tray.cli.parser import build
 from nexus_tray.core.backend import Backend
 from nexus_tray.model import Problem
 from nexus_tray.paths import Paths, find
-from nexus_tray.reports import Examination
+from nexus_tray.reports import Bundle, Examination
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,13 @@ def main(
     run: Callable[[RunOptions], int],
     connect: Callable[[Paths], Backend],
     examine: Callable[[Paths], Examination] | None = None,
+    bundle: Callable[[Paths], Bundle] | None = None,
     console: Console | None = None,
 ) -> int:
     """Carry out one command line (without the program's name); the exit code (`Exit`).
 
     `run` becomes the program and returns its exit code. `connect` gives the running
-    instance or raises Problem "not-running"; `examine` then stands in for `doctor`.
+    instance or raises Problem "not-running"; `examine` and `bundle` then stand in for `doctor`.
     Wrong usage raises SystemExit(2), as argparse does.
     """
     console = console or real_console(os.environ)
@@ -46,7 +47,8 @@ def main(
         return run(RunOptions(headless=options.headless, directory=options.directory))
     console = replace(console, json=options.json)
     try:
-        code = _act(options, console, connect, examine)
+        instead = bundle if getattr(options, "bundle", "") else examine
+        code = _act(options, console, connect, instead)
         console.out.flush()  # here, where a reader that left is expected
         return code
     except Problem as problem:
@@ -69,7 +71,7 @@ def _act(
     options: Namespace,
     console: Console,
     connect: Callable[[Paths], Backend],
-    examine: Callable[[Paths], Examination] | None,
+    instead: Callable[[Paths], Examination | Bundle] | None,
 ) -> int:
     """Carry out the action, over the running instance if it needs one. Raises Problem."""
     paths = find(console.environment)
@@ -78,6 +80,6 @@ def _act(
         backend = connect(paths)
         return int(options.action(backend, options, console))
     except Problem as problem:
-        if alone is None or examine is None or problem.reason.code != "not-running":
+        if alone is None or instead is None or problem.reason.code != "not-running":
             raise
-    return int(alone(lambda: examine(paths), options, console))
+    return int(alone(lambda: instead(paths), options, console))

@@ -1,20 +1,23 @@
 """`nexus-tray doctor`: examine, and say it; also while the program is not running.
 
-Owns the words and the exit code of an examination on a terminal, and the report for
-strangers. What is in an examination is without secrets already (`nexus_tray.finding`).
-Imports layer 1 and Backend; main thread.
+Owns the words and the exit code of an examination on a terminal, the report for strangers, what a
+repair says, and the support bundle's file. What is in an examination is without secrets already
+(`nexus_tray.finding`), as is a bundle (`app.redaction`). Imports layer 1, the store's form of a
+bundle and Backend; main thread.
 """
 
 import textwrap
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from nexus_tray.cli.console import Console, Exit, Paint
+from nexus_tray.cli.console import Console, Exit, Paint, failed
+from nexus_tray.commands import Repair
 from nexus_tray.core.backend import Backend
 from nexus_tray.inert import inert
 from nexus_tray.model import HopState
-from nexus_tray.reports import Check, CheckState, Examination
+from nexus_tray.reports import Bundle, Check, CheckState, Examination
 
 STATES = {
     CheckState.GOOD: HopState.UP,
@@ -38,13 +41,49 @@ _NARROW = 24
 
 
 def doctor(backend: Backend, options: Namespace, console: Console) -> Exit:
-    """Have the running program examine everything."""
+    """Have the running program examine everything, repair something, or pack a bundle."""
+    if options.repair:
+        outcome = backend.submit(Repair(code=options.repair))
+        return console.conclude(outcome, inert(outcome.value) or "Done.")
+    if options.bundle:
+        return save(backend.bundle, options.bundle, console)
     return tell(backend.examine(), options, console)
 
 
-def doctor_alone(examine: Callable[[], Examination], options: Namespace, console: Console) -> Exit:
-    """Examine what can be examined without a running program."""
-    return tell(examine(), options, console)
+def doctor_alone(
+    make: Callable[[], Examination | Bundle], options: Namespace, console: Console
+) -> Exit:
+    """What can be done without a running program: `make` examines, or packs a bundle."""
+    if options.repair:
+        raise failed("Nexus Tray is not running, and only it repairs.", "Start it: nexus-tray run")
+    if options.bundle:
+        return save(make, options.bundle, console)
+    made = make()
+    if isinstance(made, Bundle):
+        raise TypeError("an examination was asked for")
+    return tell(made, options, console)
+
+
+def save(make: Callable[[], Examination | Bundle], name: str, console: Console) -> Exit:
+    """Write a bundle as a new zip for us alone, and say what it holds. Raises Problem."""
+    from nexus_tray.store import bundle_file  # `status` shall not wait for what it imports
+
+    path = Path(name).expanduser().absolute()
+    bundle_file.check_new(path)  # before seconds are spent on it
+    bundle = make()
+    if not isinstance(bundle, Bundle):
+        raise TypeError("a bundle was asked for")
+    bundle_file.write(bundle, path)
+    if console.json:
+        console.show(bundle)
+        return Exit.OK
+    for file in bundle.files:
+        console.say(f"{len(file.text.encode()):>9,} bytes  {inert(file.name)}")
+    console.say("")
+    console.say(
+        f"All of this, and nothing else, is in {inert(str(path))}. Look before you send it."
+    )
+    return Exit.OK
 
 
 def tell(found: Examination, options: Namespace, console: Console) -> Exit:
@@ -72,7 +111,7 @@ def picture(found: Examination, paint: Paint, width: int = 0) -> list[str]:
         first, *more = _wrapped(inert(check.text), width - wide - _BEFORE)
         lines.append(f"{paint.mark(state)} {word}  {inert(check.title):<{wide}}  {first}")
         lines += [" " * (wide + _BEFORE) + part for part in more]
-        for part in why(check):
+        for part in (*why(check), *by_us(check)):
             lines += [" " * 13 + line for line in _wrapped(part, width - 13)]
     return [*lines, "", summary(found.checks)]
 
@@ -94,6 +133,12 @@ def why(check: Check) -> list[str]:
     if check.command and check.command not in reason.cure:
         told.append(inert(check.command))
     return told
+
+
+def by_us(check: Check) -> list[str]:
+    """How to have it done, where that can be."""
+    code = inert(check.code)
+    return [f"{check.repair}: nexus-tray doctor --repair {code}"] if check.repair else []
 
 
 def summary(checks: Iterable[Check]) -> str:

@@ -182,5 +182,9 @@ def _add_autostart(nouns: Any) -> None:
 def _add_doctor(nouns: Any) -> None:
     text = "examine everything, and say what is wrong and what to do"
     verb = _verb(nouns, "doctor", doctor.doctor, text)
-    verb.add_argument("--report", action="store_true", help="plain text for a bug report")
+    add = verb.add_mutually_exclusive_group().add_argument
+    add("--report", action="store_true", help="plain text for a bug report")
+    text = "write what helps to help, without secrets, into a new zip, and say what it holds"
+    add("--bundle", metavar="FILE", default="", help=text)
+    add("--repair", metavar="CHECK", default="", help="do what is offered for this check")
     verb.set_defaults(alone=doctor.doctor_alone)

@@ -31,6 +31,12 @@ def archive(bundle: Bundle) -> bytes:
     return made.getvalue()
 
 
+def check_new(path: Path) -> None:
+    """Refuse a name that is taken. Raises Problem."""
+    if os.path.lexists(path):
+        raise Problem(_there(path))
+
+
 def write(bundle: Bundle, path: Path) -> None:
     """Write it as a new file, 0600. Raises Problem; nothing is overwritten."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -1,6 +1,9 @@
 """`nexus-tray doctor`: words, JSON, report and exit code, with and without a running program."""
 
 import dataclasses
+import stat
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +11,9 @@ import pytest
 from nexus_tray import cli
 from nexus_tray.cli.console import Paint
 from nexus_tray.cli.doctor import picture, report
+from nexus_tray.commands import Repair
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Check, CheckState, Examination
+from nexus_tray.reports import Bundle, BundleFile, Check, CheckState, Examination
 from tests.api.doubles import EXAMINATION, house
 from tests.cli.desk import Desk, instance
 from tests.dashboard.house import examined
@@ -83,3 +87,61 @@ def test_without_a_running_program_it_examines_alone(paths: Paths) -> None:
     assert (said.code, asked) == (0, [paths])
     assert "right within 1 s" in said.out
     assert refused.code == 3
+
+
+BUNDLE = Bundle(at=1.7e9, files=(BundleFile(name="about.txt", text="wörds"),))
+
+
+def test_a_bundle_is_written_for_us_alone_and_never_over_something(
+    paths: Paths, tmp_path: Path
+) -> None:
+    made, file, asked = house(), tmp_path / "help.zip", []
+
+    def bundle() -> Bundle:
+        asked.append(1)
+        return BUNDLE
+
+    made.reports = dataclasses.replace(made.reports, bundle=bundle)
+    with instance(paths, made):
+        said = Desk(paths)("doctor", "--bundle", str(file))
+        again = Desk(paths)("doctor", "--bundle", str(file))
+    assert said.code == 0
+    assert "        6 bytes  about.txt" in said.out
+    assert f"nothing else, is in {file}" in said.out
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with zipfile.ZipFile(file) as pack:
+        assert pack.read("nexus-tray-support/about.txt").decode() == "wörds"
+    assert again.code != 0
+    assert "is there already" in again.err
+    assert asked == [1], "seconds are not spent on what cannot be written"
+
+
+def test_a_bundle_without_a_running_program(paths: Paths, tmp_path: Path) -> None:
+    plain, file = cli.main, tmp_path / "help.zip"
+
+    def main(argv: Any, **given: Any) -> int:
+        return plain(argv, examine=lambda _: EXAMINATION, bundle=lambda _: BUNDLE, **given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "main", main)
+        said = Desk(paths)("doctor", "--bundle", str(file))
+        refused = Desk(paths)("doctor", "--repair", "gateway")
+    assert said.code == 0
+    assert file.is_file()
+    assert refused.code != 0
+    assert "only it repairs" in refused.err
+
+
+def test_a_repair_is_offered_by_its_command_and_done(paths: Paths) -> None:
+    broken = Check(
+        code="gateway", title="Gateway", state=CheckState.BAD, text="shut",
+        repair="Restart the gateway",
+    )  # fmt: skip
+    made = saying(Examination(at=1.0, checks=(broken,)))
+    with instance(paths, made):
+        assert (
+            "Restart the gateway: nexus-tray doctor --repair gateway" in Desk(paths)("doctor").out
+        )
+        done = Desk(paths)("doctor", "--repair", "gateway")
+    assert done.code == 0
+    assert made.came[-1] == Repair(code="gateway")
