@@ -200,7 +200,7 @@ def test_the_programs_own_question_is_no_traffic(home: House) -> None:
     eventually(lambda: sum(isinstance(one, Probed) for one in told) == 3)
     assert [one.reason for one in told if isinstance(one, Probed)] == [None] * 3
     assert home.gateway.counters().requests == before + 3  # they did come in
-    assert read(home) == Reading()
+    assert readings(home) == Readings()
     local = home.local()  # another visitor of that very path counts
     host = f"localhost:{home.gateway.local_port}"
     local.send(f"GET /_nexus/style.css HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

@@ -36,11 +36,12 @@ class Metering:
 
     def enter(self, door: str) -> None:
         """A request of that door begins. What came of it was counted before its door was known."""
-        meter = self._meters.door(door)
-        if meter is not self.meter and self.meter is not self._meters.ours:
-            self.meter.received -= self.early  # in this order: see Meters.read
-            meter.received += self.early
-            self.meter = meter
+        if self.meter is not self._meters.ours:
+            meter = self._meters.door(door)
+            if meter is not self.meter:
+                self.meter.received -= self.early  # in this order: see Meters.read
+                meter.received += self.early
+                self.meter = meter
         self.meter.concurrent += 1
         self._entered = True
 
