@@ -1,6 +1,8 @@
 """What Prometheus is told, read by Prometheus' own parser; and who may ask."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ from tests.api.wires import Reply, authority, served
 from tests.api.wires import ask as send
 
 COUNTERS = "c" * 43
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -143,3 +146,14 @@ def test_where_there_is_no_token_for_the_counters_an_empty_one_opens_nothing(
 ) -> None:
     with served(house.backend) as server:
         assert ask(server, "GET", "/metrics", "Bearer ").status == 401
+
+
+def test_the_documentation_names_every_metric_and_no_other(house: House[Any]) -> None:
+    text = exposition(house.backend.snapshot(), MEASURED).decode()
+    made = {
+        (line.split()[2], line.split()[3])
+        for line in text.splitlines()
+        if line.startswith("# TYPE")
+    }
+    rows = re.findall(r"^\| `(nexus_tray_\w+)` \| (\w+) \|", DOCUMENT.read_text("utf-8"), re.M)
+    assert sorted(rows) == sorted(made)
