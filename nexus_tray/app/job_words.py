@@ -1,0 +1,48 @@
+"""What is said of jobs when something is not as wished. Words only."""
+
+from pathlib import Path
+
+from nexus_tray.model import Hop, Job, Reason
+
+
+def _reason(code: str, what: str, cure: str = "", meaning: str = "") -> Reason:
+    return Reason(code=code, hop=Hop.CLOUDFLARED, what=what, meaning=meaning, cure=cure)
+
+
+NO_JOB = _reason("no-such-job", "There is no such job.", "`nexus-tray tunnel jobs` lists them.")
+NO_QUESTION = _reason("job-asks-nothing", "This job does not ask anything now.")
+OVER_ALREADY = _reason("job-over", "This job is over.")
+NOT_FAILED = _reason("job-not-failed", "This job did not fail.")
+GOES_ON = _reason("job-goes-on", "This job still goes on.", "Cancel it first.")
+UNFORESEEN = _reason(
+    "job-unforeseen", "Something unforeseen went wrong.", "The log of Nexus Tray says what."
+)
+BROKEN_OFF = _reason(
+    "job-broken-off",
+    "Nexus Tray ended before this was done.",
+    "Go on with it, or cancel it.",
+    "What was done until then is kept.",
+)
+
+
+def cancelled(said: str) -> Reason:
+    """It was cancelled, and what came of that."""
+    return _reason("job-cancelled", said)
+
+
+def busy(subject: str, job: Job) -> Reason:
+    """Another job of that subject is not over."""
+    what = f"“{subject}” is being worked on already ({job.kind})."
+    if not subject:
+        what = "Another sign-in at Cloudflare is under way."
+    cure = "Wait for it, or go on with it or cancel it if it failed."
+    return _reason("job-busy", what, cure, "Nothing was begun.")
+
+
+def damaged(file: Path) -> Reason:
+    """The file of what is not over cannot be read."""
+    what = f"{file} is damaged."
+    meaning = "What was half made or half deleted is not known any more."
+    return _reason(
+        "jobs-damaged", what, "Look at Cloudflare's dashboard, and remove the file.", meaning
+    )

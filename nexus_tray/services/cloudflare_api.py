@@ -1,0 +1,141 @@
+"""Cloudflare's API, where cloudflared has no command: a zone's name, and its DNS records.
+
+Owns these requests, made with the token of a zone's certificate, which may do little else. HTTPS
+only (tests name a lab), bounded in size and time. Blocks; any thread.
+"""
+
+import http.client
+import ssl
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from nexus_tray.cloudflare.origin_certificate import OriginCertificate
+from nexus_tray.model import Hop, Problem, Reason
+
+BASE = "https://api.cloudflare.com/client/v4"
+LIMIT = 10.0
+"""Seconds an answer may take."""
+_MOST = 1024 * 1024
+
+T = TypeVar("T")
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A DNS record. `content`: for a tunnel's, `<its id>.cfargotunnel.com`."""
+
+    id: str
+    name: str
+    type: str = ""
+    content: str = ""
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Answer(msgspec.Struct):
+    success: bool
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    errors: list[_Error] = []
+
+
+class _Zone(msgspec.Struct):
+    name: str
+
+
+class NotAllowed(Exception):
+    """The certificate's token may not do this; whoever asked has another way, or says so."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API with one certificate."""
+
+    certificate: OriginCertificate
+    base: str = BASE
+
+    def zone_name(self) -> str:
+        """The zone's domain. Raises NotAllowed and Problem."""
+        raw = self._ask("GET", f"/zones/{self.certificate.zone_id}")
+        return _read(raw, _Zone).name.lower()
+
+    def records(self, *, content: str = "", name: str = "") -> tuple[Record, ...]:
+        """The zone's records with this content, or this name. Raises NotAllowed and Problem."""
+        asked = f"content={quote(content)}" if content else f"name={quote(name)}"
+        path = f"/zones/{self.certificate.zone_id}/dns_records?{asked}&per_page=100"
+        return _read(self._ask("GET", path), tuple[Record, ...])
+
+    def delete_record(self, record: Record) -> None:
+        """Delete it; one that is gone is fine. Raises NotAllowed and Problem."""
+        path = f"/zones/{self.certificate.zone_id}/dns_records/{quote(record.id, safe='')}"
+        self._ask("DELETE", path, gone_is_fine=True)
+
+    def _ask(self, method: str, path: str, *, gone_is_fine: bool = False) -> bytes:
+        where = urlsplit(self.base)
+        host, port = where.hostname or "", where.port
+        line: http.client.HTTPConnection
+        if where.scheme == "https":
+            context = ssl.create_default_context()
+            line = http.client.HTTPSConnection(host, port, timeout=LIMIT, context=context)
+        else:
+            line = http.client.HTTPConnection(host, port, timeout=LIMIT)
+        fields = {"Authorization": f"Bearer {self.certificate.api_token}"}
+        try:
+            line.request(method, where.path + path, headers=fields)
+            answer = line.getresponse()
+            status, body = answer.status, answer.read(_MOST)
+        except (OSError, http.client.HTTPException) as error:
+            raise Problem(_unreachable(str(error) or type(error).__name__)) from error
+        finally:
+            line.close()
+        return _result(status, body, gone_is_fine=gone_is_fine)
+
+
+def _result(status: int, body: bytes, *, gone_is_fine: bool) -> bytes:
+    if status in (401, 403):
+        raise NotAllowed
+    if status == 404 and gone_is_fine:
+        return b"null"
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except msgspec.DecodeError as error:
+        if status == 404:
+            raise NotAllowed from error
+        raise Problem(_odd(status)) from error
+    if answer.success:
+        return bytes(answer.result)
+    if status == 404:
+        raise NotAllowed
+    said = answer.errors[0] if answer.errors else _Error(status)
+    if status == 429:
+        raise Problem(_reason("api-rate-limited", "Cloudflare was asked too often just now.",
+                              "Wait a few minutes, then try again."))  # fmt: skip
+    raise Problem(_reason("api-refused", f"Cloudflare refused: {said.message[:200]} ({said.code}).",
+                          "Try again in a minute."))  # fmt: skip
+
+
+def _read(raw: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        raise Problem(_odd(200)) from error
+
+
+def _odd(status: int) -> Reason:
+    what = f"Cloudflare's API answered what makes no sense ({status})."
+    return _reason("api-garbage", what, "Try again in a minute.")
+
+
+def _unreachable(why: str) -> Reason:
+    return _reason(
+        "api-unreachable", f"Cloudflare's API could not be reached ({why}).",
+        "Look at this machine's network, then try again.",
+    )  # fmt: skip
+
+
+def _reason(code: str, what: str, cure: str) -> Reason:
+    return Reason(code=code, hop=Hop.EDGE, what=what, cure=cure)
