@@ -22,9 +22,10 @@ from nexus_tray.model import Desired, Service, ServiceState
 from nexus_tray.services.address_watch import Times
 from nexus_tray.services.cloudflared_watch import AWAY
 from nexus_tray.services.public_visit import Front
-from nexus_tray.settings import TunnelSettings
+from nexus_tray.settings import RouteSettings, TunnelSettings
 from tests.cloudflare.lab import STANDIN, Lab, cloudflareds, until
 from tests.cloudflare.path import TUNNEL, Path
+from tests.services.test_cloudflared_known import named
 from tests.services.tls_places import Authority, http
 
 S = ServiceState
@@ -56,6 +57,13 @@ def path(lab: Lab, tmp_path: FilePath) -> Iterator[Path]:
 @pytest.fixture(params=list(PROGRAMS))
 def both(request: pytest.FixtureRequest, path: Path) -> Path:
     path.program = PROGRAMS[request.param]
+    return path
+
+
+@pytest.fixture
+def real(path: Path) -> Path:
+    """The real program where there is one: what takes seconds is not done twice."""
+    path.program = PROGRAMS.get("real", STANDIN)
     return path
 
 
@@ -115,22 +123,22 @@ def test_a_fresh_address_that_is_not_there_yet_is_waited_for(path: Path) -> None
     assert S.DEGRADED not in path.states
 
 
-def test_a_quick_tunnel_that_cloudflare_forgot_is_said_and_then_replaced(both: Path) -> None:
-    first = begin(both)
-    both.lab.faults(visible_after=HIDDEN)  # 1033, while cloudflared says connected
-    said = both.until_code("address-dead")
+def test_a_quick_tunnel_that_cloudflare_forgot_is_said_and_then_replaced(real: Path) -> None:
+    first = begin(real)
+    real.lab.faults(visible_after=HIDDEN)  # 1033, while cloudflared says connected
+    said = real.until_code("address-dead")
     assert said.state is S.DEGRADED
     assert "1033" in str(said.reason)
     assert said.facts.connections
     assert said.facts.pid == first.facts.pid  # said first; the address is not given up lightly
-    both.until(lambda s: s.restarts == 1, "the restart")
-    both.lab.reset()
-    second = both.until(
+    real.until(lambda s: s.restarts == 1, "the restart")
+    real.lab.reset()
+    second = real.until(
         lambda s: s.facts.proved_at and s.facts.address not in (None, first.facts.address),
         "another address, proved",
     )
     assert second.facts.pid != first.facts.pid
-    assert S.FAILED not in both.states
+    assert S.FAILED not in real.states
 
 
 def dead_end(path: Path) -> None:
@@ -139,38 +147,68 @@ def dead_end(path: Path) -> None:
     path.lab.call("POST", "/edge/freeze", {"seconds": 120})
 
 
-def test_a_frozen_quick_tunnel_keeps_its_address(both: Path) -> None:
-    first = begin(both, "http2")
-    dead_end(both)
-    said = both.until_code("address-dead")
+def test_a_frozen_quick_tunnel_keeps_its_address(real: Path) -> None:
+    first = begin(real, "http2")
+    dead_end(real)
+    said = real.until_code("address-dead")
     assert said.state is S.DEGRADED
     assert said.facts.connections
-    known = both.lab.counts()["front_requests"]
+    known = real.lab.counts()["front_requests"]
     until(
-        lambda: both.lab.counts()["front_requests"] > known + SHORT.gone,
+        lambda: real.lab.counts()["front_requests"] > known + SHORT.gone,
         "more visits than it takes to give up a tunnel that is gone",
     )
-    both.lab.call("POST", "/edge/freeze", {"seconds": 0})
-    back = both.until(lambda s: s.state is S.RUNNING, "well again")
+    real.lab.call("POST", "/edge/freeze", {"seconds": 0})
+    back = real.until(lambda s: s.state is S.RUNNING, "well again")
     assert (back.facts.pid, back.facts.address) == (first.facts.pid, first.facts.address)
     assert back.restarts == 0
 
 
-def test_a_frozen_tunnel_whose_address_stays_is_restarted(both: Path) -> None:
+HOST, OTHER = "code.lab.example", "www.lab.example"
+
+
+def begin_named(path: Path, *routes: str, transport: str = "auto") -> Service:
+    """A named tunnel to which the DNS leads HOST; the gateway leads these names somewhere."""
+    path.stable = True
+    identity = named(path, path.lab.make_tunnel(HOST))
+    driver = path.driver(transport, identity=identity, routes=lambda: routes)
+    path.supervise(driver, QUICKLY)
+    return proved(path)
+
+
+def test_a_frozen_named_tunnel_is_restarted(real: Path) -> None:
     """SECURITY.md 23: three failures, nobody served meanwhile: said, and restarted."""
-    both.stable = True
-    first = begin(both, "http2")
-    dead_end(both)
-    both.until_code("address-dead")
-    both.until(lambda s: s.restarts == 1, "the restart")
-    both.lab.call("POST", "/edge/freeze", {"seconds": 0})
-    both.lab.reset()
-    second = both.until(
-        lambda s: s.facts.proved_at and s.facts.pid not in (None, first.facts.pid),
-        "another process, proved",
+    first = begin_named(real, HOST, transport="http2")
+    dead_end(real)
+    real.until_code("address-dead")
+    real.until(lambda s: s.restarts == 1, "the restart")
+    real.lab.call("POST", "/edge/freeze", {"seconds": 0})
+    real.lab.reset()
+    second = real.until(
+        lambda s: (
+            s.state is S.RUNNING and s.facts.address and s.facts.pid not in (None, first.facts.pid)
+        ),
+        "another process",
     )
     assert second.restarts == 1
-    assert S.FAILED not in both.states
+    assert second.facts.address == first.facts.address
+    proved_anew(real)
+    assert S.FAILED not in real.states
+
+
+def test_one_name_that_leads_nowhere_is_said_and_costs_no_restart(path: Path) -> None:
+    first = begin_named(path, HOST, OTHER)
+    said = path.until_code("address-one-dead")
+    assert said.state is S.DEGRADED
+    assert OTHER in str(said.reason)
+    assert said.facts.proved_at
+    settings = TunnelSettings(
+        name=TUNNEL, kind="named", routes=(RouteSettings(hostname=HOST), RouteSettings())
+    )
+    assert [report.hostname for report in path.addresses.certificates(settings)] == [HOST, OTHER]
+    assert path.tunnel is not None
+    assert path.tunnel.facts.pid == first.facts.pid
+    assert path.tunnel.restarts == 0
 
 
 def test_a_foreign_page_is_noticed_and_nothing_restarted(path: Path, authority: Authority) -> None:
