@@ -112,11 +112,6 @@ STARTING: tuple[Rule, ...] = (
           ("The tunnel's credentials file is gone.",
            "Without it Cloudflare does not let the tunnel connect.",
            "Delete the tunnel and create it again.")),
-    _rule("tunnel-credentials-odd", Cause.FATAL, Hop.CLOUDFLARED,
-          r"^Invalid JSON when parsing (tunnel )?credentials file",
-          ("The tunnel's credentials file is damaged.",
-           "Without it Cloudflare does not let the tunnel connect.",
-           "Put a copy of it back, or delete the tunnel and create it again.")),
 )  # fmt: skip
 
 CONNECTING: tuple[Rule, ...] = (

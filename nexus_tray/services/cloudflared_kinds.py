@@ -41,13 +41,14 @@ _GIVEN_UP = "Its address is given up."
 _STAYS = "It is started again; its address stays."
 _NO_ANSWER = "Its address does not answer until it is back."
 
-UNTOLD = _edge(
+_REFUSED = (
     "tunnel-refused",
     "Cloudflare refuses this tunnel.",
     "It was probably deleted there, or its secret was changed.",
-    "It is tried again over HTTP/2, where Cloudflare says why.",
 )
+UNTOLD = _edge(*_REFUSED, "It is tried again over HTTP/2, where Cloudflare says why.")
 """Over QUIC cloudflared never tells why (FACTS.md)."""
+ONLY_QUIC = _edge(*_REFUSED, "Set its transport to auto: over HTTP/2 Cloudflare says why.")
 
 
 def _starting(what: str) -> Reason:

@@ -13,7 +13,7 @@ from nexus_tray.cloudflare.log_lines import LogEntry
 from nexus_tray.core.driver import Cause, Failure
 from nexus_tray.model import Hop, Reason
 from nexus_tray.services import cloudflared_public as public
-from nexus_tray.services.cloudflared_kinds import KINDS, QUICK, REFUSALS, UNTOLD, Words
+from nexus_tray.services.cloudflared_kinds import KINDS, ONLY_QUIC, QUICK, REFUSALS, UNTOLD, Words
 from nexus_tray.services.cloudflared_public import Way
 from nexus_tray.services.cloudflared_status import Reading
 from nexus_tray.services.transport import QUIC
@@ -171,8 +171,10 @@ def _away(
     failure = _hopeless(watch, reading, found, limits, now, moved=moved)
     if failure is not None:
         return Verdict(failure.reason, failure=failure)
-    if found is None and not watch.quick and _turned_down(watch, reading, limits):
-        return Verdict(UNTOLD.reason)
+    said = found is not None and found.reason.code in REFUSALS
+    mute = watch.transport == QUIC and not watch.quick and not said
+    if mute and _turned_down(watch, reading, limits):
+        return Verdict(ONLY_QUIC.reason)
     waiting = AWAY if watch.ready_once else CONNECTING
     return Verdict(found.reason if found is not None else waiting)
 

@@ -69,6 +69,16 @@ def test_the_configuration_has_one_rule_and_nothing_else() -> None:
     }
 
 
+def test_a_named_tunnels_configuration_names_the_file_of_its_credentials() -> None:
+    ident = "af0179a9-31d8-41ae-baa9-a0d3b0c6a6f3"
+    data = config_file.configuration("unix:/g", ident, Path("/c: {x}.json"))
+    assert msgspec.json.decode(data) == {
+        "tunnel": ident,
+        "credentials-file": "/c: {x}.json",
+        "ingress": [{"service": "unix:/g"}],
+    }
+
+
 def test_windows_has_a_loopback_port() -> None:
     assert config_file.service_of(4711) == "http://127.0.0.1:4711"
 
@@ -92,6 +102,18 @@ def test_the_command_line_of_both_transports() -> None:
     assert "--retries" not in quic
     assert http2[http2.index("--retries") + 1] == "1"
     assert "--x" in http2
+
+
+def test_the_command_line_of_a_tunnel_that_exists() -> None:
+    ident = "af0179a9-31d8-41ae-baa9-a0d3b0c6a6f3"
+    named = config_file.run_arguments(Path("/c.json"), "http2", grace=5, tunnel_id=ident)
+    token = config_file.run_arguments(Path("/c.json"), "quic", grace=5)
+    assert named[-2:] == ("run", ident)
+    assert token[-1] == "run"
+    for line in (named, token):
+        assert line.index("--metrics") < line.index("run")  # after it they are unknown
+        assert "--management-diagnostics=false" in line
+        assert "--url" not in line
 
 
 def test_the_secret_is_only_in_the_environment() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nexus_tray.cloudflare.metrics import (
     Metrics,
     leads_only_to,
+    parse_config,
     parse_metrics,
     parse_quicktunnel,
     parse_ready,
@@ -153,3 +154,59 @@ def test_an_ingress_that_is_not_ours(rules: list[dict[str, str]]) -> None:
 def test_the_users_own_configuration_would_be_noticed() -> None:
     recorded = page("quick-with-user-config", "config.json").encode()
     assert not leads_only_to("http://127.0.0.1:45603", recorded)
+
+
+def config(*rules: dict[str, object], version: int = 3) -> bytes:
+    return json.dumps({"version": version, "config": {"ingress": rules}}).encode()
+
+
+def test_the_rules_that_cloudflare_sent() -> None:
+    recorded = parse_config(page("named-run-token", "config.json").encode())
+    assert recorded is not None
+    assert recorded.remote
+    assert recorded.hostnames() == ("www.lab.example",)
+    assert recorded.stranger({"http://127.0.0.1:45603"}) is None
+    assert recorded.stranger({"unix:/gateway.sock"}) == recorded.rules[0]
+    local = parse_config(page("named-run-config", "config.json").encode())
+    assert local is not None
+    assert not local.remote
+
+
+@pytest.mark.parametrize(
+    ("service", "bastion", "strange"),
+    [
+        ("unix:/g", False, False),
+        ("http_status:404", False, False),
+        ("unix:/g", True, True),
+        ("unix+tls:/g", False, True),
+        ("http://127.0.0.1:4096", False, True),
+        ("bastion", False, True),
+        ("hello_world", False, True),
+        ("socks-proxy", False, True),
+        ("ssh://localhost:22", False, True),
+    ],
+)
+def test_what_is_a_stranger_among_rules(service: str, bastion: bool, strange: bool) -> None:
+    rule = {"hostname": "a.b", "service": service, "originRequest": {"bastionMode": bastion}}
+    ingress = parse_config(config({"service": "unix:/g", "hostname": "x.y"}, rule))
+    assert ingress is not None
+    assert (ingress.stranger({"unix:/g"}) is not None) == strange
+
+
+def test_which_names_are_led_here() -> None:
+    ingress = parse_config(
+        config(
+            {"hostname": "No.example.com", "service": "http_status:404"},
+            {"hostname": "*.example.com", "service": "unix:/g"},
+            {"service": "http_status:404"},
+        )
+    )
+    assert ingress is not None
+    names = ("no.example.com", "a.example.com", "b.a.example.com", "example.com", "x.org")
+    assert [ingress.takes(name) for name in names] == [False, True, True, False, False]
+    assert ingress.hostnames() == ("*.example.com",)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"404 page not found", config({"path": "/"})])
+def test_rules_that_cannot_be_read(body: bytes) -> None:
+    assert parse_config(body) is None

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_tray.cloudflare.log_lines import LogEntry, read_line
-from nexus_tray.cloudflare.metrics import Metrics
+from nexus_tray.cloudflare.metrics import Ingress, IngressRule, Metrics
 from nexus_tray.core.driver import Cause
+from nexus_tray.services.cloudflared_public import Way
 from nexus_tray.services.cloudflared_status import Reading
 from nexus_tray.services.cloudflared_watch import Limits, Verdict, Watch, judge
 
@@ -68,6 +69,57 @@ def test_table() -> None:
     assert told(look(replace(WAS_READY, refused_before=2), refused(3)))[2] is None
 
 
+NAMED = replace(QUIC, kind="named")
+KNOWN = Reading(1, None, True, Metrics())
+LOST_OF_US = Reading(0, None, True, Metrics())
+
+
+@pytest.mark.parametrize("kind", ["named", "token"])
+def test_a_tunnel_that_keeps_its_address(kind: str) -> None:
+    new = replace(QUIC, kind=kind)
+    old = replace(WAS_READY, kind=kind)
+    http2 = replace(HTTP2, kind=kind)
+    assert told(look(new, KNOWN)) == (None, False, None)
+    assert told(look(new, replace(KNOWN, ours=False)))[2] == "cloudflared-config-foreign"
+    assert look(new, replace(LOST_OF_US, ours=False)).at_once
+    # refused once is no proof; over QUIC the reason is never told, so HTTP/2 is asked
+    assert told(look(new, refused(1, LOST_OF_US))) == ("tunnel-connecting", False, None)
+    assert told(look(new, refused(2, LOST_OF_US)))[2] == "tunnel-refused"
+    assert told(look(old, refused(2, LOST_OF_US)))[2] == "tunnel-refused"
+    kept = replace(new, may_fall_back=False)  # QUIC and nothing else was wished
+    for entries in ((), (DIAL,)):
+        verdict = look(kept, refused(2, LOST_OF_US), *entries)
+        assert told(verdict) == ("tunnel-refused", False, None)
+    for said, code in ((GONE, "tunnel-gone"), (SECRET, "tunnel-secret-refused")):
+        assert told(look(http2, refused(1, LOST_OF_US), said)) == (code, False, None)
+        verdict = look(http2, refused(2, LOST_OF_US), said)
+        assert told(verdict) == (code, False, code)
+        assert verdict.failure is not None
+        assert verdict.failure.cause is Cause.FATAL
+    for words in (new.words.blocked, new.words.lost, new.words.moved, new.words.gone):
+        assert "new address" not in str(words.reason)
+        assert "quick" not in str(words.reason)
+
+
+def test_rules_from_cloudflare_that_lead_elsewhere_are_named() -> None:
+    way = Way(socket="unix:/g", port=4711)
+    ingress = Ingress(
+        remote=True,
+        rules=(IngressRule("a.b", "unix:/g"), IngressRule("x.y", "http://localhost:1\x1b[2J")),
+    )
+    watch = replace(NAMED, kind="token", way=way)
+    verdict = look(watch, replace(KNOWN, ours=False, ingress=ingress))
+    assert verdict.at_once
+    assert verdict.failure is not None
+    assert verdict.failure.cause is Cause.FATAL
+    reason = verdict.failure.reason
+    assert reason.code == "tunnel-ingress-foreign"
+    assert "x.y" in reason.what
+    assert "http://localhost:1" in reason.what
+    assert "\x1b" not in reason.what
+    assert "type UNIX, URL /g" in reason.cure
+
+
 @pytest.mark.parametrize(
     ("watch", "moved", "after", "code"),
     [
@@ -76,6 +128,8 @@ def test_table() -> None:
         (HTTP2, False, 10_000.0, None),  # the start's own time limit decides
         (WAS_READY, False, LIMITS.lost, "tunnel-lost"),
         (WAS_READY, True, LIMITS.moved, "network-changed"),
+        (replace(WAS_READY, kind="named"), False, LIMITS.lost, "tunnel-lost"),
+        (replace(QUIC, kind="token"), False, LIMITS.fallback, "quic-blocked"),
     ],
 )
 def test_patience(watch: Watch, moved: bool, after: float, code: str | None) -> None:
@@ -121,13 +175,20 @@ steps = st.tuples(
 )
 
 
-@given(st.sampled_from(["quic", "http2"]), st.booleans(), st.lists(steps, max_size=40))
+@given(
+    st.sampled_from(["quick", "named", "token"]),
+    st.sampled_from(["quic", "http2"]),
+    st.booleans(),
+    st.lists(steps, max_size=40),
+)
 def test_walk(
+    kind: str,
     transport: str,
     may_fall_back: bool,
     walk: list[tuple[Reading | None, list[LogEntry], float, bool]],
 ) -> None:
-    watch, now, listening = Watch(transport, may_fall_back=may_fall_back), 0.0, False
+    watch = Watch(transport, may_fall_back=may_fall_back, kind=kind)
+    now, listening = 0.0, False
     for reading, entries, pause, moved in walk:
         now += pause
         listening = listening or reading is not None
@@ -137,7 +198,7 @@ def test_walk(
         if verdict.reason is None:  # ready: proved, and it leads to us
             assert reading is not None
             assert reading.connections
-            assert reading.hostname
+            assert reading.hostname or kind != "quick"
             assert reading.ours is not False
             assert watch.ready_once
         if verdict.failure is not None:

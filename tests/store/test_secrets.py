@@ -291,6 +291,43 @@ def test_a_keyring_that_is_unlocked_later_works_then(paths: Paths, fake: Fake) -
     assert store.get("A_KEY") == CANARY
 
 
+TUNNEL = "af0179a9-31d8-41ae-baa9-a0d3b0c6a6f3"
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_tunnels_token_is_never_among_opencodes_keys(
+    paths: Paths, fake: Fake, in_file: bool
+) -> None:
+    store = SecretStore(paths)
+    if in_file:
+        fake.error = secret_keyring.Problem(secret_keyring.NO_KEYRING)
+        assert store.tunnel_token(TUNNEL) is None
+        assert code(store.set_tunnel_token, TUNNEL, CANARY) == "secrets-no-keyring"
+        store.unlock(PASSPHRASE)
+    store.set("A_KEY", "x")
+    store.set_tunnel_token(TUNNEL, CANARY)
+    store.set("B_KEY", "y")
+    store.delete("A_KEY")
+    assert store.tunnel_token(TUNNEL) == CANARY
+    assert store.all() == {"B_KEY": "y"}
+    assert store.names() == ("B_KEY",)
+    assert store.get(f"tunnel:{TUNNEL}") is None
+    assert store.tunnel_token(TUNNEL.replace("a", "b")) is None
+    store.delete_tunnel_token(TUNNEL)
+    store.delete_tunnel_token(TUNNEL)
+    assert store.tunnel_token(TUNNEL) is None
+    assert store.all() == {"B_KEY": "y"}
+
+
+def test_a_tunnels_token_is_out_of_reach_while_the_keyring_is_locked(
+    paths: Paths, fake: Fake
+) -> None:
+    store = SecretStore(paths, time_limit=0.05)
+    store.set_tunnel_token(TUNNEL, CANARY)
+    fake.gate.clear()
+    assert code(store.tunnel_token, TUNNEL) == "secrets-locked"
+
+
 def test_an_entry_is_never_out_of_the_index(paths: Paths, fake: Fake) -> None:
     """A fault between the two writes leaves a name without secret, never the reverse."""
     store = SecretStore(paths)
