@@ -1,6 +1,7 @@
 """The status port's pages, as the real cloudflared answered them, and broken ones."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -156,7 +157,7 @@ def test_the_users_own_configuration_would_be_noticed() -> None:
     assert not leads_only_to("http://127.0.0.1:45603", recorded)
 
 
-def config(*rules: dict[str, object], version: int = 3) -> bytes:
+def config(*rules: Mapping[str, object], version: int = 3) -> bytes:
     return json.dumps({"version": version, "config": {"ingress": rules}}).encode()
 
 

@@ -300,7 +300,7 @@ def test_a_tunnels_token_is_never_among_opencodes_keys(
 ) -> None:
     store = SecretStore(paths)
     if in_file:
-        fake.error = secret_keyring.Problem(secret_keyring.NO_KEYRING)
+        fake.error = Problem(secret_keyring.NO_KEYRING)
         assert store.tunnel_token(TUNNEL) is None
         assert code(store.set_tunnel_token, TUNNEL, CANARY) == "secrets-no-keyring"
         store.unlock(PASSPHRASE)
