@@ -7,16 +7,14 @@ import { useFetched } from "/fetched.js";
 import { Folders, useFolders } from "/folders.js";
 import { propose } from "/passphrase.js";
 import { Act, Copy, Failure, Qr, State, Why, openOpenCode, say, useAction } from "/parts.js";
+import { TOOLS, Tool, useSetup } from "/programs.js";
 import { AtLogin, strength } from "/settings-more.js";
 import { isMissing, plan } from "/welcome-plan.js";
-import { bytes, inert } from "/words.js";
+import { inert } from "/words.js";
 
 const LOOK_MS = 2000;
-const FETCH_MS = 500;
 
 const NAMES = { tools: "Programs", password: "Password", phone: "Your phone", done: "Ready" };
-const TOOLS = { opencode: "OpenCode", cloudflared: "cloudflared" };
-const WHAT = { opencode: "The coding agent itself.", cloudflared: "The tunnel program that makes it reachable." };
 
 const every = (ms, read, on = true) => useEffect(() => {
   if (!on) return undefined;
@@ -26,10 +24,9 @@ const every = (ms, read, on = true) => useEffect(() => {
 
 export function Welcome({ live }) {
   const held = live.snapshot.services.map((service) => service.state).join();
-  const [setup, error, read] = useFetched((signal) => get("/setup", signal), [live.boot, held]);
+  const [setup, error, read] = useSetup([live.boot, held]);
   const [chosen, choose] = useState(null);
   const head = useRef(null);
-  every(FETCH_MS, read, setup?.tools.some((tool) => tool.fetch) || false);
   const { steps, next } = setup ? plan(setup) : { steps: [], next: null };
   const step = chosen || next;
   const last = useRef(null);
@@ -80,29 +77,6 @@ function Programs({ setup, read, pass }) {
       ${isMissing(setup) ? html`<${Skip} pass=${pass} words="Go on without" />`
         : html`<${Act} act=${pass} doing="Going on…" kind="primary">Go on<//>`}</div>
     <p class="dim small">What is fetched is the official file; it is checked before it may run.</p>`;
-}
-
-function Tool({ tool, read }) {
-  const { fetch, name } = tool;
-  const cancel = async () => {
-    await send("DELETE", `/tools/${name}/fetch`);
-    await read();
-  };
-  return html`<li><div class="grow"><b>${TOOLS[name]}</b> <span class="dim">${WHAT[name]}</span>
-      ${tool.path && html`<div class="dim small mono">${inert(tool.path)}</div>`}
-      ${fetch && html`<${Progress} name=${TOOLS[name]} fetch=${fetch} />`}
-      ${!tool.path && !fetch && tool.reason && html`<${Why} reason=${tool.reason} />`}</div>
-    ${tool.path ? html`<${State} kind="up" word=${tool.version ? `Found, ${tool.version}` : "Found"} />`
-      : fetch ? html`<${Act} act=${cancel} doing="Ending…" name="Cancel fetching ${TOOLS[name]}">Cancel<//>`
-        : html`<${State} kind="down" word="Missing" />`}</li>`;
-}
-
-/** How far it is; without a size, only that it comes. */
-function Progress({ name, fetch }) {
-  const { done_bytes: done, total_bytes: total } = fetch;
-  const words = total ? `${bytes(done)} of ${bytes(total)}` : done ? `${bytes(done)} so far` : "It is on its way; how far is not told.";
-  return html`<progress class="wide" aria-label="Fetching ${name}" max=${total || null} value=${total ? done : null}></progress>
-    <div class="dim small">${words}</div>`;
 }
 
 // -- password ---------------------------------------------------------------------------------
