@@ -313,7 +313,7 @@ def hang_up(link: Link) -> None:
     ("script", "cookie", "refused", "failed", "unreachable", "behind"),
     [
         (answer_with(200), "ada", 0, 0, 0, (1, 0, 0, 0)),
-        (answer_with(404), "ada", 1, 0, 0, (1, 1, 0, 0)),
+        (answer_with(400), "ada", 1, 0, 0, (1, 1, 0, 0)),
         (answer_with(500), "ada", 0, 1, 0, (1, 0, 1, 0)),
         (answer_with(502), "ada", 0, 1, 0, (1, 0, 1, 0)),  # OpenCode's own 502 is an answer
         (hang_up, "ada", 0, 1, 1, (1, 0, 1, 1)),
