@@ -3,10 +3,11 @@
 Pure but for `tell`, which says a reason. Imports layer 1 and the pure parts of core.
 """
 
+import time
+
 from nexus_tray.cli import draw
 from nexus_tray.cli.console import Console
 from nexus_tray.core.backend import Backend
-from nexus_tray.core.moments import moment
 from nexus_tray.inert import inert
 from nexus_tray.model import Facts, HopState, Reason, Service
 from nexus_tray.reports import CertificateReport, RouteReport, RouteState, TunnelReport
@@ -50,7 +51,7 @@ def certificate_line(certificate: CertificateReport, console: Console) -> str:
     """What a browser meets at an address, in one line."""
     mark = console.paint.mark(HopState.UP if certificate.trusted else HopState.DOWN)
     ends = certificate.not_after_at
-    until = "unknown" if ends is None else moment(ends, console.now())
+    until = "unknown" if ends is None else time.strftime("%d %b %Y", time.localtime(ends))
     issuer = certificate.issuer or "unknown"
     return f"  {mark} {inert(certificate.hostname)}: issued by {inert(issuer)}, until {until}"
 

@@ -65,6 +65,8 @@ def status(backend: Backend, options: Namespace, console: Console) -> Exit:
             lines.tell(route.reason, console)
     for certificate in tunnel.certificates:
         console.say(lines.certificate_line(certificate, console))
+        if certificate.reason is not None:
+            lines.tell(certificate.reason, console)
     if tunnel.reason is not None:
         lines.tell(tunnel.reason, console)
     for number, step in enumerate(tunnel.by_hand, 1):
