@@ -123,7 +123,7 @@ def token_locked(why: Reason) -> Reason:
     """The token is stored, but out of reach. `why`: as the store of secrets says it."""
     return msgspec.structs.replace(
         why,
-        meaning="The tunnel's token is kept there, so the tunnel is off until then. It is tried "
+        meaning="The tunnel's token cannot be read, so the tunnel is off until then. It is tried "
         "again by itself.",
     )
 

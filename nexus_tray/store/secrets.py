@@ -121,16 +121,12 @@ class SecretStore:
                 self._keyring.delete(name)
 
     def tunnel_token(self, tunnel_id: str) -> str | None:
-        """A tunnel's token, or None. Raises as `all` does."""
+        """A tunnel's token, or None. Raises as `all` does, and "secrets-no-keyring": at login
+        the keyring may come later, and with it the token."""
         with self._lock:
             if self._path.exists():
                 return self._opened().read().get(_TUNNEL + tunnel_id)
-            try:
-                return self._tokens.all().get(_entry(tunnel_id))
-            except Problem as problem:
-                if problem.reason.code == NO_KEYRING.code:
-                    return None
-                raise
+            return self._tokens.all().get(_entry(tunnel_id))
 
     def set_tunnel_token(self, tunnel_id: str, token: str) -> None:
         """Store a tunnel's token. Raises as `set` does."""
