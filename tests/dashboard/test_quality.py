@@ -219,6 +219,7 @@ def test_the_question_mark_lists_every_shortcut(room: Room) -> None:
     page = room.open("/")
     page.keyboard.press("?")
     listed = page.get_by_role("dialog", name="Keyboard shortcuts").locator("dl")
+    expect(listed).to_be_visible()
     rows = dict(zip(listed.locator("dt").all_inner_texts(),
                     listed.locator("dd").all_inner_texts(), strict=True))  # fmt: skip
     for _, name, key in PAGES:

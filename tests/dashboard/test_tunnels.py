@@ -180,7 +180,7 @@ def test_every_state_of_a_job_has_its_word_and_its_deeds(desk: Desk) -> None:
     cases = {
         "Sign in at Cloudflare": ("Waits for you", ["Cancel"]),
         "Make tunnel “lab”": ("Under way", ["Cancel"]),
-        "Make tunnel “desk”": ("Failed", ["Try again", "Dismiss"]),
+        "Make tunnel “desk”": ("Failed", ["Try again", "Give up", "Dismiss"]),
         "Delete tunnel “old”": ("Done", ["Dismiss"]),
         "Delete tunnel “older”": ("Cancelled", ["Dismiss"]),
     }
@@ -194,8 +194,15 @@ def test_every_state_of_a_job_has_its_word_and_its_deeds(desk: Desk) -> None:
     failed.get_by_role("button", name="Try again").click()
     until(lambda: desk.house.came == [RetryJob(id="create-failed")])
     expect(failed.get_by_role("heading")).to_be_focused()
+    failed.get_by_role("button", name="Give up").click()
+    until(lambda: desk.house.came[1:] == [CancelJob(id="create-failed")])
+    desk.house.came.pop()
     work(page, "Make tunnel “lab”").get_by_role("button", name="Cancel").click()
     until(lambda: desk.house.came[1:] == [CancelJob(id="create-running")])
+    old = work(page, "Delete tunnel “old”")
+    expect(old.get_by_text("Left to do by hand")).to_be_visible()
+    expect(old).to_contain_text("Remove the DNS record of old.example.dev.")
+    expect(old).not_to_contain_text("The page notices")
     work(page, "Delete tunnel “old”").get_by_role("button", name="Dismiss").click()
     until(lambda: desk.house.came[2:] == [DismissJob(id="delete-done")])
     expect(page.locator("main")).to_be_focused()
@@ -256,6 +263,7 @@ def test_what_is_under_way_is_seen_from_every_page(desk: Desk) -> None:
     line = page.locator(".jobs-line")
     expect(line).to_contain_text("Sign in at Cloudflare: waits for you")
     expect(line).to_contain_text("Make tunnel “lab”: under way")
+    expect(line).to_contain_text("Make tunnel “desk”: failed")
     expect(line).not_to_contain_text("“old”")
     line.get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="Tunnels", exact=True)).to_be_visible()

@@ -192,7 +192,8 @@ def jobs(now: float) -> tuple[Job, ...]:
         job("create", JobState.RUNNING, now, subject="lab", steps=making),
         job("create", JobState.FAILED, now, subject="desk", steps=steps(done, done, failed),
             reason=reason),
-        job("delete", JobState.DONE, now, subject="old", steps=steps(done, StepState.SKIPPED)),
+        job("delete", JobState.DONE, now, subject="old", steps=steps(done, StepState.SKIPPED),
+            by_hand=("Remove the DNS record of old.example.dev.",)),
         job("delete", JobState.CANCELLED, now, subject="older", steps=steps(done)),
     )  # fmt: skip
 

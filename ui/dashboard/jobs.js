@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { useNow } from "/live.js";
 import { Act, Copy, Failure, Qr, State, Why, present, say } from "/parts.js";
 import { answerJob, cancelJob, dismissJob, retryJob } from "/tunnel-calls.js";
-import { JOB_STATES, capital, inert, isOver, jobTitle, span } from "/words.js";
+import { JOB_STATES, capital, hasEnded, inert, isOver, jobTitle, span } from "/words.js";
 
 const STEPS = {
   todo: ["off", "to do"], running: ["busy", "under way"], done: ["up", "done"],
@@ -16,7 +16,7 @@ const STEPS = {
 export function Jobs({ jobs, wanted }) {
   const title = useRef(null);
   if (!jobs.length) return null;
-  return html`<section class="stack" aria-labelledby="jobs"><h2 id="jobs" ref=${title} tabindex="-1">${jobs.every(isOver) ? "Finished" : "Under way"}</h2>
+  return html`<section class="stack" aria-labelledby="jobs"><h2 id="jobs" ref=${title} tabindex="-1">${jobs.every(hasEnded) ? "Finished" : "Under way"}</h2>
     ${jobs.map((one) => html`<${Job} key=${one.id} job=${one} wanted=${one.id === wanted} level="h3" />`)}</section>`;
 }
 
@@ -42,17 +42,19 @@ export function Job({ job, wanted, level = "h3" }) {
     ${job.question && html`<${Asked} job=${job} fail=${setError} keep=${keep} />`}
     ${job.link && !isOver(job) && html`<${Link} job=${job} />`}
     ${job.reason && html`<div class="note ${job.state === "failed" ? "down" : "busy"}"><${Why} reason=${job.reason} /></div>`}
-    ${job.by_hand.length > 0 && !isOver(job) && html`<${ByHand} steps=${job.by_hand} />`}
+    ${job.by_hand.length > 0 && html`<${ByHand} steps=${job.by_hand} left=${isOver(job)} />`}
     ${job.steps.length > 0 && html`<ol class="jobsteps">${job.steps.map((step) => html`<${Step} step=${step} />`)}</ol>`}
     <${Failure} error=${error} />
     <div class="row wrap buttons">
       ${!isOver(job) && html`<${Act} key="cancel" act=${after(() => cancelJob(job.id))} doing="Ending…" fail=${setError}
         name="Cancel: ${name}">Cancel<//>`}
       ${job.state === "failed" && html`<${Act} key="retry" kind="primary" act=${after(() => retryJob(job.id))} doing="Trying…"
-        fail=${setError} name="Try again: ${name}">Try again<//>`}
+          fail=${setError} name="Try again: ${name}">Try again<//>
+        <${Act} key="give-up" act=${after(() => cancelJob(job.id))} doing="Ending…" fail=${setError} name="Give up: ${name}">Give up<//>`}
       ${isOver(job) && html`<${Act} key="dismiss" act=${gone} doing="Removing…" fail=${setError}
         name="Dismiss: ${name}">Dismiss<//>`}
-    </div></section>`;
+    </div>
+    ${job.state === "failed" && html`<p class="dim small">Trying again goes on where it failed. Giving up takes back what was made; dismissing leaves it as it is.</p>`}</section>`;
 }
 
 /** Says where it is, but not again what was said. */
@@ -72,10 +74,10 @@ const Step = ({ step }) => {
     <div>${inert(capital(step.title))}${step.text && html`<div class="dim small">${inert(step.text)}</div>`}</div></li>`;
 };
 
-/** What has to be done by hand, in order. */
-export const ByHand = ({ steps }) => html`<div class="byhand"><p><b>To do by hand</b></p>
+/** What has to be done by hand, in order; `left`: when the rest is over. */
+export const ByHand = ({ steps, left }) => html`<div class="byhand"><p><b>${left ? "Left to do by hand" : "To do by hand"}</b></p>
   <ol>${steps.map((text) => html`<li>${inert(text)}</li>`)}</ol>
-  <p class="dim small">The page notices by itself when it is done.</p></div>`;
+  ${!left && html`<p class="dim small">The page notices by itself when it is done.</p>`}</div>`;
 
 /** What "yes" and "no" do, by the question's code; any other question is answered in plain words. */
 const ANSWERS = [

@@ -5,7 +5,7 @@ import { enter, token } from "/api.js";
 import { start, useLive, useNow } from "/live.js";
 import { Failure, Overlays, Why, present, say, toast } from "/parts.js";
 import { Overview } from "/overview.js";
-import { JOB_STATES, isOver, jobTitle, span } from "/words.js";
+import { JOB_STATES, hasEnded, jobTitle, span } from "/words.js";
 
 const PAGES = [
   { path: "/", name: "Overview", key: "o", load: async () => Overview },
@@ -121,9 +121,9 @@ function Shell() {
 
 const asked = (snapshot) => snapshot?.activity?.questions.length || 0;
 
-/** What takes long and is not over, on every page but its own. */
+/** What takes long and goes on or has failed, on every page but its own. */
 function JobLine({ jobs }) {
-  const open = jobs.filter((job) => !isOver(job));
+  const open = jobs.filter((job) => !hasEnded(job));
   return open.length > 0 && html`<p class="small jobs-line">${open.map((job, at) => html`${at > 0 && " · "}<a href="#/tunnels">
     ${jobTitle(job)}: ${JOB_STATES[job.state][1].toLowerCase()}</a>`)}</p>`;
 }

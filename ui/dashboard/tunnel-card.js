@@ -10,7 +10,7 @@ import { ByHand } from "/jobs.js";
 import { Details, NewToken, Origin } from "/tunnel-details.js";
 import { TunnelMetrics } from "/tunnel-metrics.js";
 import { deleteTunnel } from "/tunnel-calls.js";
-import { STATES, age, bytes, goal, inert, isOver, jobTitle, span, title } from "/words.js";
+import { STATES, age, bytes, goal, hasEnded, inert, jobTitle, span, title } from "/words.js";
 
 const MANY = 3; // changes of its address within a day, after which one of one's own is proposed
 
@@ -29,7 +29,7 @@ export function TunnelCard({ service, snapshot, known, read, began, suggest }) {
   const [kind, word] = STATES[service.state];
   const held = service.state === "stopped" && service.desired === "running";
   const id = `service-${name}`;
-  const jobs = snapshot.jobs.filter((job) => job.subject === name && !isOver(job));
+  const jobs = snapshot.jobs.filter((job) => job.subject === name && !hasEnded(job));
   const taken = (known?.settings || []).flatMap((one) => one.routes.map((route) => [route.hostname, one.name]))
     .filter(([host]) => host);
   return html`<section class="sheet card" aria-labelledby=${id}>

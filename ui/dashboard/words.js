@@ -100,7 +100,9 @@ export const JOB_STATES = {
   failed: ["down", "Failed"], cancelled: ["off", "Cancelled"],
 };
 
-export const isOver = (job) => ["done", "failed", "cancelled"].includes(job.state);
+/** It goes on no more; a failed one can be gone on with, an ended one not. */
+export const isOver = (job) => job.state === "failed" || hasEnded(job);
+export const hasEnded = (job) => ["done", "cancelled"].includes(job.state);
 
 /** What a job does. */
 export function jobTitle({ kind, subject }) {
