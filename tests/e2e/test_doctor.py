@@ -2,12 +2,14 @@
 
 import json
 import time
+import zipfile
 from pathlib import Path
 
 import psutil
 import pytest
 from playwright.sync_api import expect
 
+from tests.cloudflare.lab import until
 from tests.e2e.conftest import PASSWORD, Phone
 from tests.e2e.program import Program
 
@@ -20,6 +22,11 @@ def states(program: Program, code: int) -> dict[str, tuple[str, str]]:
     return {one["code"]: (one["state"], one["text"]) for one in json.loads(done.stdout)["checks"]}
 
 
+def opencode_pid(program: Program) -> int | None:
+    service = program.snapshot().service("opencode")
+    return service.facts.pid if service else None
+
+
 def test_everything_that_runs_is_examined(program: Program, phone: Phone) -> None:
     program.start()
     program.cli("password", "set", given=f"{PASSWORD}\n")
@@ -30,7 +37,7 @@ def test_everything_that_runs_is_examined(program: Program, phone: Phone) -> Non
     for code in (
         "password", "cloudflared", "tunnel-quick", "gateway", "gateway-socket", "opencode",
         "opencode-health", "opencode-closed", "settings", "private", "disk", "logs",
-        "processes", "program",
+        "processes", "program", "config-quick",
     ):  # fmt: skip
         assert found[code][0] == "good", (code, found[code])
     for code in ("dns", "edge"):
@@ -60,6 +67,23 @@ def test_everything_that_runs_is_examined(program: Program, phone: Phone) -> Non
     assert told not in report
     assert PASSWORD not in report
     assert "[bad] Private files:" in report
+
+    done = program.cli("doctor", "--repair", "private")
+    assert (done.returncode, done.stdout) == (0, "1 of our files are closed to others now.\n")
+    assert program.paths.config_file.stat().st_mode & 0o777 == 0o600
+    before = program.pid_of("opencode")
+    assert program.cli("doctor", "--repair", "opencode-health").returncode == 0
+    until(lambda: opencode_pid(program) not in (before, None), seconds=60)
+
+    file = program.home / "help.zip"
+    assert program.cli("doctor", "--bundle", str(file)).returncode == 0
+    host = str(program.snapshot().address).removeprefix("https://")
+    with zipfile.ZipFile(file) as pack:
+        texts = {name.partition("/")[2]: pack.read(name).decode() for name in pack.namelist()}
+    assert {"about.txt", "logs/quick.txt", "cloudflared/quick.json", "processes.txt"} <= set(texts)
+    for secret in (told, PASSWORD, host):
+        assert not [name for name, text in texts.items() if secret in text]
+    assert "host-1" in texts["snapshot.json"]
 
 
 def test_a_program_that_does_not_run_is_examined_too(tmp_path: Path) -> None:

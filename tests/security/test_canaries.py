@@ -166,6 +166,9 @@ def everything_told(program: Program, api: Api) -> dict[str, bytes]:
             "/logs/export?format=jsonl",
         )
     }  # fmt: skip
+    for path in ("/examinations", "/support-bundles"):
+        status, told[path] = api.ask("POST", path)
+        assert status == 200, told[path]
     for command in (["status"], ["status", "--json"], ["logs", "-n", "10000"], ["config", "list"]):
         done = program.cli(*command)
         told["nexus-tray " + " ".join(command)] = (done.stdout + done.stderr).encode()

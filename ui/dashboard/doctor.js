@@ -72,7 +72,7 @@ function One({ check, again: run }) {
   return html`<li class="check"><${State} kind=${kind} word=${word} />
     <div class="grow"><p><b>${inert(check.title)}</b> <span class="wrap">${inert(check.text)}</span></p>
       ${told.map((text) => html`<p class="wrap">${text}</p>`)}</div>
-    ${check.repair && html`<${Act} act=${() => repair(check, run)} doing="Repairing…" kind="primary" ask=${RISKS(check)}
+    ${check.repair && html`<${Act} act=${() => repair(check, run)} doing="Repairing…" ask=${RISKS(check)}
       name="${inert(check.repair)}: ${inert(check.title)}">${inert(check.repair)}</${Act}>`}
     ${check.command && html`<${Copy} text=${check.command} name="Copy command ${check.command}">Copy command</${Copy}>`}</li>`;
 }
