@@ -107,6 +107,24 @@ def test_the_chart_of_one_tunnel_has_what_passed_that_one(desk: Desk, past: Hist
     expect(group.get_by_role("img", name="Requests in the last hour: 7.")).to_be_visible()
 
 
+@pytest.mark.parametrize(("kind", "hop"), [("gateway", "Gateway"), ("opencode", "OpenCode")])
+def test_a_hop_tells_what_was_counted_at_it(desk: Desk, kind: str, hop: str) -> None:
+    now = time.time()
+    measured = tuple(
+        msgspec.structs.replace(one, facts=msgspec.structs.replace(one.facts, metrics=MEASURED))
+        if one.kind == kind
+        else one
+        for one in services(now)
+    )
+    well(desk.house, now, services=measured)
+    page = desk.open()
+    page.locator(".hop", has_text=hop).get_by_role("button").click()
+    dialog = page.get_by_role("dialog", name=hop)
+    expect(dialog).to_contain_text("Errors since the start3 refused · 3 failed · 1 unreachable")
+    expect(dialog).to_contain_text("Half answered within8.4 ms95 % within40 ms99 % within1.2 s")
+    axe_finds_nothing(page)
+
+
 @pytest.mark.parametrize("width", [360, 1100])
 def test_it_is_for_everybody(desk: Desk, past: History, width: int) -> None:
     past.record(TrafficPoint(at=float(int(time.time()) - 100), requests=9))

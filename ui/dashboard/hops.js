@@ -3,6 +3,7 @@
 import { get } from "/api.js";
 import { useLive, useNow } from "/live.js";
 import { millis, total } from "/traffic.js";
+import { errors, times } from "/tunnel-metrics.js";
 import { html, useEffect, useState } from "/vendor/preact-htm.js";
 import { age, bytes, capital, count, inert, title } from "/words.js";
 
@@ -60,9 +61,15 @@ function Gateway({ service, now }) {
     ["Failed", sum && count(sum.failures)],
     ["Time to answer, median", sum?.latency_ms != null ? millis(sum.latency_ms) : null],
     ["Open streams", newest && count(newest.streams)],
-    uptime(service, now), restarts(service),
+    ...measured(service), uptime(service, now), restarts(service),
   ]} />`;
 }
+
+/** What the gateway counted at this hop; nothing where it has not begun to. */
+const measured = ({ kind, facts: { metrics } }) => (metrics ? [
+  ...(kind === "opencode" ? [["Requests since the start", count(metrics.requests)], ["Under way", count(metrics.concurrent)]] : []),
+  ["Errors since the start", errors(metrics)], ...times(metrics),
+] : []);
 
 const edge = ({ facts }) => [
   ["Connections", facts.connections],
@@ -77,7 +84,7 @@ function opencode(service, now, activity) {
   return [
     ["Sessions", activity && count(activity.sessions.length)],
     ["Last answer after", ms == null ? null : millis(ms)],
-    memory(service), version(service), uptime(service, now), restarts(service),
+    ...measured(service), memory(service), version(service), uptime(service, now), restarts(service),
   ];
 }
 

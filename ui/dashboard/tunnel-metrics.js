@@ -10,14 +10,14 @@ const rate = (each) => (each < 0.05 ? "" : ` · ${each < 10 ? each.toFixed(1) : 
 const flow = (all, each) => `${size(all)}${each < 1 ? "" : ` (${size(Math.round(each))}/s)`}`;
 
 /** Errors, each in one class: `failed` counts those that nobody answered too. */
-function errors({ refused, failed, unreachable }) {
+export function errors({ refused, failed, unreachable }) {
   const classes = [[refused, "refused"], [failed - unreachable, "failed"], [unreachable, "unreachable"]];
   const some = classes.filter(([number]) => number > 0);
   return some.length ? some.map(([number, word]) => `${count(number)} ${word}`).join(" · ") : "none";
 }
 
 /** Half, most and nearly all answers of the last minute, by their first byte. */
-function times(metrics) {
+export function times(metrics) {
   if (metrics && metrics.p50_ms == null) return [["Time to answer", "no request in the last minute"]];
   return [["Half answered within", "p50_ms"], ["95 % within", "p95_ms"], ["99 % within", "p99_ms"]]
     .map(([what, name]) => [what, metrics && millis(metrics[name])]);
