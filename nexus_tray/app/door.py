@@ -18,6 +18,7 @@ from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.events.bridge import Bridge
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.gateway.meter import Readings
+from nexus_tray.gateway.routes import Table, table_of
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.shaping.manifest import ManifestCopy
 from nexus_tray.gateway.shaping.shaping import Shaping
@@ -28,6 +29,7 @@ from nexus_tray.gateway.site import static
 from nexus_tray.gateway.site.site import GatewaySite, World
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
+from nexus_tray.settings import TunnelSettings
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import open_database
@@ -68,6 +70,8 @@ class Door:
         self._submit = submit
         self._lock = threading.Lock()
         self._upstream: Upstream | None = None
+        self._routes: Table = {}
+        self._own_ports: Callable[[], frozenset[int]] = frozenset
         self._gateway: Gateway | None = None
         self._accounts: Accounts | None = None
         self._audit: Audit | None = None
@@ -80,6 +84,8 @@ class Door:
             if self._gateway is None:
                 self._gateway = self._make()
                 self._gateway.set_upstream(self._upstream)
+                self._gateway.set_routes(self._routes)
+                self._gateway.bar_ports(lambda: self._own_ports())
             return self._gateway
 
     def at_port(self, local_port: int) -> Gateway:
@@ -126,6 +132,19 @@ class Door:
             gateway = self._gateway
         if gateway is not None:
             gateway.set_upstream(upstream)
+
+    def set_routes(self, tunnels: Iterable[TunnelSettings]) -> None:
+        """Lead by host name as these settings say; in force on return. A tunnel that is not
+        among them leads nowhere."""
+        with self._lock:
+            self._routes = table_of(tunnels)
+            gateway = self._gateway
+        if gateway is not None:
+            gateway.set_routes(self._routes)
+
+    def bar_ports(self, ports: Callable[[], frozenset[int]]) -> None:
+        """Ports of this program's own beside the gateway's: no route may lead there."""
+        self._own_ports = ports
 
     def cut_tunnels(self, names: Iterable[str]) -> None:
         """Admit nothing through these tunnels any more, and end what came through them; at

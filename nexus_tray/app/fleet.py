@@ -150,9 +150,7 @@ class Fleet:
             lambda: TunnelDriver(
                 name=name,
                 transport=wished.transport,
-                program=lambda: binaries.find(
-                    "cloudflared", program, self._search_path(), parts.paths.tools
-                ),
+                program=lambda: self._cloudflared(program),
                 environment=lambda: os.environ,
                 socket=parts.paths.tunnel_socket if sys.platform != "win32" else None,
                 port=self.tunnel_port.open,
@@ -180,6 +178,14 @@ class Fleet:
             TUNNEL_POLICY,
             hold=not_made() if unmade else parts.door.hold(),
         )
+
+    def cloudflared(self, settings: Settings) -> Path:
+        """The tunnel program. Raises Problem where there is none."""
+        return self._cloudflared(settings.cloudflared.program)
+
+    def _cloudflared(self, configured: str) -> Path:
+        tools = self._parts.paths.tools
+        return binaries.find("cloudflared", configured, self._search_path(), tools)
 
     def identity(self, wished: TunnelSettings) -> Identity:
         """Which tunnel of Cloudflare's it is."""

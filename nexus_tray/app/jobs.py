@@ -249,15 +249,14 @@ class JobKeeper:
     def change(self, work: _Work, *, text: str | None = None, **changes: object) -> None:
         """Change what is shown; `text` is the running step's."""
         with self._lock:
-            steps = work.job.steps
             if text is not None:
-                steps = tuple(
+                changes["steps"] = tuple(
                     msgspec.structs.replace(one, text=text)
                     if one.state is StepState.RUNNING
                     else one
-                    for one in steps
+                    for one in work.job.steps
                 )
-            work.job = msgspec.structs.replace(work.job, steps=steps, **changes)
+            work.job = msgspec.structs.replace(work.job, **changes)
         self._tell()
 
     def keep(self) -> None:

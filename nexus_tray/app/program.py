@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nexus_tray import __version__
 from nexus_tray.api import pages
@@ -38,6 +39,8 @@ from nexus_tray.app.repairs import Hands, Repairs
 from nexus_tray.app.setup import Ground, SetupKeeper
 from nexus_tray.app.token_handlers import TokenHandlers
 from nexus_tray.app.traffic import Surface, TrafficWatch
+from nexus_tray.app.tunnel_account import Around as AccountAround
+from nexus_tray.app.tunnel_account import TunnelAccount
 from nexus_tray.app.tunnel_origin import TunnelOrigin
 from nexus_tray.app.tunnel_reports import Sources, TunnelReports
 from nexus_tray.app.window_handlers import Around, WindowHandlers
@@ -46,7 +49,7 @@ from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Level, ServiceKind, Snapshot
+from nexus_tray.model import Level, Problem, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.reports import NetworkDoor
 from nexus_tray.services.activity import ActivityWatch
@@ -113,6 +116,7 @@ class Program:
         )
         keys = self._secrets = SecretStore(paths)
         self._door = Door(paths, journal.latest, self._submit)
+        self._door.set_routes(first.tunnels)
         self._ending.callback(self._door.close)
         self._traffic = TrafficWatch(
             History(
@@ -163,6 +167,7 @@ class Program:
                 note=self.supervisor.note,
             )
         )
+        settings.listen(lambda now: self._door.set_routes(now.settings.tunnels))
         settings.listen(lambda now: self.supervisor.adopt(self._fleet.entries(now.settings)))
         settings.listen(lambda _: self._setup.retry(ServiceKind.OPENCODE))
         settings.listen(lambda now: logs.set_bound(now.settings.logs.max_megabytes * MEGABYTE))
@@ -213,6 +218,17 @@ class Program:
         )
         self._ending.callback(self._setup.close)
         self._tokens = TokenHandlers(settings, keys, self.supervisor.post)
+        self._account = TunnelAccount(
+            AccountAround(
+                paths=paths,
+                settings=settings,
+                program=lambda: self._fleet.cloudflared(settings.read().settings),
+                tokens=self._tokens,
+                snapshot=journal.latest,
+                publish=self.supervisor.set_jobs,
+            )
+        )
+        self._ending.callback(self._account.close)
         repairs = Repairs(
             Hands(
                 paths=paths,
@@ -228,6 +244,7 @@ class Program:
             **access_handlers.table(),
             **self._setup.table(),
             **repairs.table(),
+            **self._account.table(),
         }
         reports = self._reports(paths, settings)
         self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, reports)
@@ -243,6 +260,7 @@ class Program:
             tickets=self.tickets,
             scrape_token=scrape_token,
         )
+        self._door.bar_ports(lambda: frozenset((urlsplit(self._api.url).port or 0,)))
         self._ending.callback(self._api.stop)
         self._ending.callback(journal.close)
         self._publish: Callable[[], None] = lambda: runtime.publish(
@@ -256,6 +274,7 @@ class Program:
         self.supervisor.start()
         self._pause.start()
         self._setup.begin()
+        self._begin_jobs()
         self._reapply()
         self._api.start()
         self._publish()
@@ -308,7 +327,7 @@ class Program:
             setup=self._setup.read,
             tunnels=self._tunnel_reports(paths, settings).read,
             inspect_token=self._tokens.inspect,
-            importable=tuple,
+            importable=self._account.importable,
             bundle=self._bundler(paths, settings).read,
             measured=lambda: metrics.measured(
                 time.time(), self._traffic.latest, self._fleet.counters()
@@ -336,16 +355,23 @@ class Program:
                 settings=lambda: settings.read().settings,
                 origin=origin.origin,
                 configuration=origin.configuration,
-                routes=lambda _: (),
+                routes=self._account.routes,
                 certificates=self._fleet.addresses.certificates,
                 by_hand=origin.by_hand,
                 changes=self._fleet.addresses.changes,
                 counters=lambda name: metrics.counted(name, self._fleet.counters().get(name)),
                 reason=lambda tunnel: self._fleet.addresses.reason(tunnel.name),
-                zones=tuple,
+                zones=self._account.zones,
                 network=NetworkDoor,
             )
         )
+
+    def _begin_jobs(self) -> None:
+        """A file of jobs that cannot be read costs the jobs, not the program."""
+        try:
+            self._account.begin()
+        except Problem as problem:
+            logger.warning("%s", problem.reason)
 
     def _submit(self, command: AnyCommand) -> Outcome:
         return self.backend.submit(command)

@@ -12,7 +12,7 @@ from nexus_tray.cli.console import Console, Exit, failed
 from nexus_tray.commands import AnswerJob, AnyCommand, CancelJob, DismissJob, RetryJob
 from nexus_tray.core.backend import Backend
 from nexus_tray.inert import inert
-from nexus_tray.model import HopState, Job, JobState, Reason, StepState
+from nexus_tray.model import Cursor, HopState, Job, JobState, Reason, StepState
 
 APPEARS = 10.0
 """Seconds within which a job that was accepted must be seen."""
@@ -32,26 +32,30 @@ def follow_command(
 
     `options` may have `no_wait`, and `overwrite`: what a question is answered with.
     """
+    seen = backend.events(None, 0.0).cursor  # what was before says nothing of what comes of it
     outcome = backend.submit(command)
     key = options.id if isinstance(command, AnswerJob | RetryJob) else outcome.value
     if not outcome.ok or not key or getattr(options, "no_wait", False):
         return console.conclude(outcome, done)
     wished = {"yes": True, "no": False}.get(getattr(options, "overwrite", None) or "")
-    code = follow(backend, key, console, answer=wished)
+    code = follow(backend, key, seen, console, answer=wished)
     if code is Exit.OK and done and not console.json:
         console.say(done)
     return code
 
 
-def follow(backend: Backend, key: str, console: Console, *, answer: bool | None) -> Exit:
-    """Show the job until it is over, and its outcome as an exit code.
+def follow(
+    backend: Backend, key: str, seen: Cursor, console: Console, *, answer: bool | None
+) -> Exit:
+    """Show the job until it is over, and its outcome as an exit code. `seen`: the journal's place
+    before the command.
 
     `answer`: what a question is answered with; None: it is asked on a terminal, and elsewhere
     left open, with how to answer it. Raises Problem when the job is not there.
     """
     told = _Told(console)
     try:
-        for job in _changes(backend, key):
+        for job in _changes(backend, key, seen):
             told.show(job)
             if job.state is JobState.WAITING and job.question is not None:
                 if not _answered(backend, job, job.question, console, answer):
@@ -65,9 +69,9 @@ def follow(backend: Backend, key: str, console: Console, *, answer: bool | None)
     raise failed("The job was dismissed elsewhere.", "See nexus-tray tunnel list.")
 
 
-def _changes(backend: Backend, key: str) -> Iterator[Job]:
+def _changes(backend: Backend, key: str, cursor: Cursor) -> Iterator[Job]:
     """The job at each change, until it is gone."""
-    cursor, last = None, None
+    last: Job | None = None
     deadline = time.monotonic() + APPEARS
     while True:
         batch = backend.events(cursor, 1.0)

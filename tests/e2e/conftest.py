@@ -65,13 +65,15 @@ class Phone:
 
 @pytest.fixture
 def phone(chromium: str, lab: Lab) -> Iterator[Phone]:
+    front = f"127.0.0.1:{lab.https_port}"
+    rules = f"MAP *.trycloudflare.com:443 {front}, MAP *.lab.example:443 {front}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium,
             args=[
                 "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                f"--host-resolver-rules=MAP *.trycloudflare.com:443 127.0.0.1:{lab.https_port}",
+                f"--host-resolver-rules={rules}",
             ],
         )  # fmt: skip
         context = browser.new_context(
