@@ -91,7 +91,7 @@ class Problem(Exception):
 
 
 class Metrics(Value, frozen=True):
-    """What passed through one service: totals since it started, rates over the last seconds.
+    """What passed one service: totals since the program's start, rates over the last seconds.
 
     `refused` are answers of 400 to 499, `failed` of 500 and above, `unreachable` those of
     them that were given because nobody answered behind. Latencies: from the request's head to
