@@ -318,6 +318,7 @@ def test_the_order_is_changed_by_keys_and_the_focus_goes_along(desk: Desk) -> No
 def test_a_route_is_removed_after_a_question(desk: Desk) -> None:
     page = opened(desk)
     page.get_by_role("button", name="Remove docs.example.dev").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Its DNS record at Cloudflare is deleted")
     expect(page.get_by_role("dialog")).to_contain_text("The tunnel is not restarted")
     agree(page, "Remove")
     until(lambda: desk.house.came == [SetRoutes(name="home", routes=ROUTES[:2])])

@@ -160,6 +160,17 @@ def test_deleting_names_what_goes_here_and_at_cloudflare(desk: Desk) -> None:
     until(lambda: desk.house.came[1:] == [DeleteTunnel(name="office")])
 
 
+def test_without_its_domain_a_tunnel_is_deleted_here_only(furnished: Told, desk: Desk) -> None:
+    furnished.report = msgspec.structs.replace(furnished.report, zones=())
+    page = opened(desk)
+    page.get_by_role("button", name="Delete tunnel “home”").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("At Cloudflare it stays")
+    expect(dialog.get_by_role("checkbox")).to_have_count(0)
+    agree(page, "Delete")
+    until(lambda: desk.house.came == [DeleteTunnel(name="home", only_here=True)])
+
+
 @pytest.mark.usefixtures("furnished")
 def test_a_refusal_stands_at_the_tunnel_it_is_about(desk: Desk) -> None:
     desk.house.refusals[DeleteTunnel] = REFUSED
@@ -220,6 +231,17 @@ def test_a_question_is_answered_in_words_that_say_what_happens(
     expect(asked).to_contain_text("preview.example.dev has a DNS record already")
     asked.get_by_role("button", name=label).click()
     until(lambda: desk.house.came == [AnswerJob(id="routes-waiting", yes=yes)])
+
+
+@pytest.mark.usefixtures("furnished")
+def test_a_no_while_a_tunnel_is_made_says_that_none_is_made(desk: Desk) -> None:
+    now = time.time()
+    making = msgspec.structs.replace(question(now), kind="create", subject="desk")
+    tunnels(desk.house, now, making)
+    page = opened(desk)
+    asked = work(page, "Make tunnel “desk”")
+    asked.get_by_role("button", name="Leave it, and make no tunnel").click()
+    until(lambda: desk.house.came == [AnswerJob(id="routes-waiting", yes=False)])
 
 
 @pytest.mark.usefixtures("furnished")

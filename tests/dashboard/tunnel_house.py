@@ -49,7 +49,7 @@ TOKEN_REFUSED = Reason(
     cure="Enter a new token.",
 )
 CONFLICT = Reason(
-    code="dns-conflict",
+    code="record-there",
     hop=Hop.EDGE,
     what="preview.example.dev has a DNS record already, which leads elsewhere.",
     meaning="It is an A record to 192.0.2.10. Overwritten, it leads to this tunnel.",

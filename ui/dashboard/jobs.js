@@ -79,15 +79,15 @@ export const ByHand = ({ steps, left }) => html`<div class="byhand"><p><b>${left
   <ol>${steps.map((text) => html`<li>${inert(text)}</li>`)}</ol>
   ${!left && html`<p class="dim small">The page notices by itself when it is done.</p>`}</div>`;
 
-/** What "yes" and "no" do, by the question's code; any other question is answered in plain words. */
-const ANSWERS = [
-  [/dns|route|record|conflict/, "Overwrite it", "Leave it as it is"],
-  [/delete|remove|connection/, "Delete it all the same", "Keep it"],
-];
+/** What "yes" and "no" do. A "no" ends the job, and takes back what it made. */
+function answers({ kind, question }) {
+  if (!/record|dns|conflict/.test(question.code)) return ["Yes, go on", "No, leave it"];
+  return ["Overwrite it", kind === "create" ? "Leave it, and make no tunnel" : "Leave it as it is"];
+}
 
 function Asked({ job, fail, keep }) {
   const { question } = job;
-  const [, yes, no] = ANSWERS.find(([match]) => match.test(question.code)) || [0, "Yes, go on", "No, leave it"];
+  const [yes, no] = answers(job);
   const answer = (value) => async () => {
     await answerJob(job.id, value);
     keep();

@@ -85,7 +85,7 @@ export function RouteForm({ tunnel, origin, route, before, zones, taken, save, c
 function Before({ tunnel, origin, host, before, signedIn }) {
   const isNew = host && host !== before;
   return html`<div class="small dim"><p>Saving restarts nothing: what runs through the tunnel goes on.${
-      tunnel.kind !== "named" || !isNew ? "" : !signedIn ? " You are not signed in for its domain: sign in first, or make the DNS record by hand." : ` A DNS record for ${host} is made at Cloudflare; if there is one already, you are asked first.`}</p>
+      tunnel.kind !== "named" || !isNew ? "" : !signedIn ? " You are not signed in for its domain. Sign in for it first, below." : ` A DNS record for ${host} is made at Cloudflare; if there is one already, you are asked first.${before ? ` That of ${before} is deleted.` : ""}`}</p>
     ${tunnel.kind === "token" && isNew && origin && html`<p class="row wrap"><span>At Cloudflare, its public host name has to lead to <span class="mono">${inert(origin)}</span></span>
       <${Copy} text=${origin} name="Copy where Cloudflare has to lead" /></p>`}</div>`;
 }

@@ -50,7 +50,7 @@ export function Routes({ tunnel, service, report, zones, taken, read, began }) {
       ${!quick && open !== "+" && html`<button type="button" onClick=${add("")} aria-label="Add a host name to ${name}">Add a host name</button>`}</div>
     ${!shown.length && html`<p class="dim">None yet, so it leads nowhere. Whatever is asked for is refused.</p>`}
     <ul class="list routes">${shown.map((one, at) => html`<li key=${one.hostname}>${open === one.hostname ? form(one, one.hostname)
-      : html`<${Row} route=${one} at=${at} all=${shown} quick=${quick} name=${name} service=${service}
+      : html`<${Row} route=${one} at=${at} all=${shown} quick=${quick} named=${kind === "named"} name=${name}
           report=${report?.routes.find((row) => row.hostname === one.hostname)} edit=${() => setOpen(one.hostname)}
           remove=${remove(one.hostname)} read=${read} back=${() => title.current.focus()} />`}</li>`)}
       ${sent.map((host) => html`<li key="+${host}"><div class="grow"><span class="mono">${inert(host)}</span>
@@ -60,7 +60,7 @@ export function Routes({ tunnel, service, report, zones, taken, read, began }) {
       ${!quick && shown.length > 0 && html`<li key="rest" class="dim small">Everything else is refused (404). Sign-in is asked for at each.</li>`}</ul></div>`;
 }
 
-function Row({ route, at, all, quick, name, service, report, edit, remove, read, back }) {
+function Row({ route, at, all, quick, named, name, report, edit, remove, read, back }) {
   const [error, setError] = useState(null);
   const host = inert(route.hostname);
   const [kind, word] = report && DNS[report.state] ? DNS[report.state] : DNS.unknown;
@@ -75,7 +75,8 @@ function Row({ route, at, all, quick, name, service, report, edit, remove, read,
       <button type="button" onClick=${edit} aria-label="Change ${called}">Change</button>
       ${!quick && html`<${Act} kind="danger" act=${remove} doing="Removing…" fail=${setError} name="Remove ${host}" ask=${{
         title: `Remove ${host}?`, yes: "Remove", danger: true,
-        text: `Whoever asks for it is told that it is not here. What is open there through ${service.name} ends. ${RESTARTS_NOTHING}`,
+        text: `Whoever asks for it is told that it is not here. What is open there ends. ${
+          named ? "Its DNS record at Cloudflare is deleted too, where the certificate allows it. " : ""}${RESTARTS_NOTHING}`,
       }}>Remove<//>`}</div>`;
 }
 

@@ -49,7 +49,7 @@ export function TunnelCard({ service, snapshot, known, read, began, suggest }) {
       <${Details} tunnel=${tunnel} service=${service} report=${report} read=${read} />`}
     <${Failure} error=${error} />
     <div class="row between wrap"><${Buttons} service=${service} activity=${snapshot.activity} fail=${setError} />
-      ${tunnel && html`<${Delete} tunnel=${tunnel} began=${began} fail=${setError} />`}</div></section>`;
+      ${tunnel && html`<${Delete} tunnel=${tunnel} zones=${known.zones} began=${began} fail=${setError} />`}</div></section>`;
 }
 
 /** To the job's card, without another entry in the history. */
@@ -112,16 +112,18 @@ function leads(routes) {
 }
 
 /** What goes with it, here and at Cloudflare, asked before. */
-function Delete({ tunnel, began, fail }) {
+function Delete({ tunnel, zones, began, fail }) {
   const { name, kind, routes } = tunnel;
+  const there = kind === "named" && zones.some((zone) => zone.id === tunnel.zone_id);
   const hosts = routes.map((route) => route.hostname).filter(Boolean);
   const act = async () => {
-    const choice = { only: false };
+    const choice = { only: kind === "named" && !there };
     const yes = await confirm({
       title: `Delete tunnel “${name}”?`, yes: "Delete", danger: true, body: html`<p>Removed on this computer:</p><ul>
           <li>the tunnel “${name}”, its settings and its routes; whatever runs through it ends</li>
           ${kind === "named" && html`<li>the file with its credentials</li>`}${kind === "token" && html`<li>its token, from the keyring</li>`}</ul>
-        ${kind === "named" && html`<p>Removed at Cloudflare:</p><ul><li>the tunnel${tunnel.tunnel_id && html` <span class="mono">${tunnel.tunnel_id}</span>`}</li>
+        ${kind === "named" && !there && html`<p>At Cloudflare it stays, with its DNS records: you are not signed in for its domain. Sign in for it first, or delete it in Cloudflare’s dashboard.</p>`}
+        ${there && html`<p>Removed at Cloudflare:</p><ul><li>the tunnel${tunnel.tunnel_id && html` <span class="mono">${tunnel.tunnel_id}</span>`}</li>
             ${hosts.length > 0 && html`<li>the DNS records of ${hosts.join(", ")}, where the certificate allows it; else you are told</li>`}</ul>
           <label class="option"><input type="checkbox" onChange=${(event) => { choice.only = event.target.checked; }} />
             <span>Only here<span class="dim small">Leave the tunnel and its DNS records at Cloudflare.</span></span></label>`}
