@@ -213,10 +213,12 @@ class AddressWatch:
 
     def first(self, run: int, hostname: str) -> Visit:
         """Visit once and wait for it (seconds): the caller wants to know whether cloudflared
-        adds the secret (`Seen.REFUSED`: it does not) before the tunnel is called ready."""
+        adds the secret (`Seen.REFUSED`: it does not) before the tunnel is called ready. No name
+        is looked up, so only for a new quick tunnel's it counts as a proof of its address."""
         self._note_look(run)
         met = self._visit(hostname, soon=True)
-        self._note_visits(run, [met])
+        if self._quick:
+            self._note_visits(run, [met])
         return met
 
     def look(self, run: int, hostnames: Sequence[str]) -> Outlook:

@@ -114,7 +114,7 @@ def visit(hostname: str, question: Question, way: Way) -> Visit:
     except NoResolver:
         return met
     trust = way.front.trust if way.front is not None else way.trust
-    context = ssl.create_default_context(cafile=trust)
+    context = public_certificate.as_a_browser(trust)
     for place in places[:_ADDRESSES]:
         try:
             plain = socket.create_connection(place, timeout=LIMIT)

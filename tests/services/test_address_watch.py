@@ -320,6 +320,14 @@ def test_a_quick_tunnels_first_visit_looks_no_name_up() -> None:
     assert bed.visits[-1] == (HOST, False)
 
 
+def test_another_tunnels_first_visit_is_no_proof_of_its_name() -> None:
+    bed = Bed()
+    assert bed.watch.first(1, HOST).seen is Seen.OURS
+    assert bed.watch.look(1, (HOST,)).facts == Facts()
+    until(lambda: bed.watch.look(1, (HOST,)).facts.proved_at, "proved")
+    assert bed.visits == [(HOST, True), (HOST, False)]
+
+
 def test_who_came_during_a_visit_ends_the_row_of_failures() -> None:
     bed = Bed()
     bed.answer = BAD

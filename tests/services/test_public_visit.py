@@ -4,8 +4,10 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
+import trustme
 
 from nexus_tray.gateway.http import Door, DoorKind, Request, Visitor
 from nexus_tray.gateway.proof import Proofs, Question
@@ -213,3 +215,26 @@ def test_a_front_is_never_looked_up(authority: Authority) -> None:
 
 def test_a_refused_certificate_that_cannot_be_seen_again_is_unknown() -> None:
     assert public_certificate.unverified(HOST, ("127.0.0.1", 1), 0.5) is None
+
+
+class Told:
+    """A connection as Python 3.13 has it: it tells the chain."""
+
+    def __init__(self, *chain: trustme.Blob) -> None:
+        self._chain = [ssl.PEM_cert_to_DER_cert(one.bytes().decode()) for one in chain]
+
+    def getpeercert(self) -> dict[str, object]:
+        return {"subject": ((("commonName", HOST),),), "issuer": ((("organizationName", "Lab"),),)}
+
+    def get_verified_chain(self) -> list[bytes]:
+        return self._chain
+
+
+def test_the_whole_chain_is_told_where_python_tells_it() -> None:
+    root = trustme.CA(organization_name="Root")
+    middle = root.create_child_ca()
+    leaf = middle.issue_cert(HOST, common_name=HOST)
+    chain = (leaf.cert_chain_pems[0], middle.cert_pem, root.cert_pem)
+    read = public_certificate.verified(cast("ssl.SSLSocket", Told(*chain)))
+    assert (read.chain[0], read.chain[2], len(read.chain)) == (HOST, "Root", 3)
+    assert read.issuer == "Lab"
