@@ -30,6 +30,7 @@ from nexus_tray.services import binaries, checks_network
 from nexus_tray.services import checks_gateway as gateway
 from nexus_tray.services import checks_opencode as opencode
 from nexus_tray.services import checks_tunnel as tunnel
+from nexus_tray.services.cloudflare_api import BASE
 from nexus_tray.services.cloudflared import LAB_VARIABLE
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.settings import Settings
@@ -256,6 +257,7 @@ def alone(paths: Paths, environment: Mapping[str, str], directory: Path) -> Exam
         starter=starter,
         left=lambda: leftovers.left(paths, None),
         settings_trouble=trouble,
+        api_base=lambda: "" if environment.get(LAB_VARIABLE) else BASE,
     )
     return Doctor(around).examine()
 

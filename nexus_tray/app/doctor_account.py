@@ -14,9 +14,10 @@ from nexus_tray.app.examination import Look
 from nexus_tray.finding import Finding
 from nexus_tray.model import Reason
 from nexus_tray.paths import Paths
-from nexus_tray.reports import CertificateReport, Tunnels, Zone
+from nexus_tray.reports import CertificateReport, Tunnels
 from nexus_tray.services import binaries
 from nexus_tray.services import checks_account as account
+from nexus_tray.services.cloudflare_api import BASE
 from nexus_tray.settings import Settings
 from nexus_tray.store.secrets import SecretStore
 from nexus_tray.system.autostart import AtLogin
@@ -26,7 +27,8 @@ SLOW = 9.0
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What there is with and without a running program."""
+    """What there is with and without a running program. `api_base`: where Cloudflare's API is
+    (empty: it is not asked)."""
 
     paths: Paths
     environment: Mapping[str, str]
@@ -36,6 +38,7 @@ class Surroundings:
     starter: AtLogin
     left: Callable[[], set[int]] = set
     settings_trouble: Reason | None = None
+    api_base: Callable[[], str] = lambda: BASE
 
     def find(self, name: str, configured: str) -> Path:
         """The program. Raises Problem."""
@@ -67,7 +70,7 @@ class Account:
 
     def _zones(self) -> list[Look]:
         def at(path: Path) -> Callable[[], Finding]:
-            return lambda: account.zone(path, self._zone(path.stem))
+            return lambda: account.zone(path, self._around.api_base(), self._zone_name(path.stem))
 
         folder = self._around.paths.zones
         found = sorted(folder.glob("*.pem")) if folder.is_dir() else []
@@ -111,9 +114,9 @@ class Account:
     def _cloudflared(self) -> Path:
         return self._around.find("cloudflared", self._settings.cloudflared.program)
 
-    def _zone(self, zone_id: str) -> Zone | None:
+    def _zone_name(self, zone_id: str) -> str | None:
         known = self._asked().zones if self._ask else ()
-        return next((zone for zone in known if zone.id == zone_id), None)
+        return next((zone.name for zone in known if zone.id == zone_id), None)
 
     def _certificate(self, name: str, hostname: str) -> CertificateReport:
         report = next((one for one in self._asked().tunnels if one.name == name), None)

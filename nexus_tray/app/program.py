@@ -144,6 +144,7 @@ class Program:
                 secrets=keys,
                 starter=starter,
                 left=lambda: leftovers.left(paths, mine.mark if mine else None),
+                api_base=lambda: self._account.api_base,
             ),
             Running(
                 snapshot=journal.latest,

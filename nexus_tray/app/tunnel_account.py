@@ -51,7 +51,8 @@ class TunnelAccount:
     def __init__(self, around: Around) -> None:
         lab = _lab(os.environ)
         self._snapshot = around.snapshot
-        self._zones = Zones(around.paths, lab.get("TUNNEL_API_URL", BASE))
+        self.api_base = lab.get("TUNNEL_API_URL", BASE)
+        self._zones = Zones(around.paths, self.api_base)
         self._routes = RouteReports(self._zones, self._facts)
         tool = Tool(around.program, lambda: os.environ, lab)
         home = Path(os.environ.get("HOME") or Path.home())

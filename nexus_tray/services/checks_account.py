@@ -1,15 +1,12 @@
 """Zones' certificates, tunnels' credentials and configurations: there, private, whole, accepted?
 
-Owns these looks. What Cloudflare says of a zone, of a public certificate and of the local door's
-comes from the tunnels' report, where it was asked; the files are looked at here. Nothing that a
-file holds is repeated. Imports this room, the store's rule of what is private, and layer 1.
+Owns these looks. Cloudflare is asked whether a zone's certificate still holds. What is known of a
+public certificate and of the local door's comes from the tunnels' report. Nothing that a file
+holds is repeated. Imports this room, the store's rule of what is private, and layer 1.
 `app.doctor` calls each in a thread of its own.
 """
 
-import base64
-import binascii
 import os
-import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,9 +14,11 @@ from pathlib import Path
 
 import msgspec
 
+from nexus_tray.cloudflare import origin_certificate
 from nexus_tray.finding import Finding, bad, good, unknown, warning
 from nexus_tray.model import Hop, Problem, Reason
-from nexus_tray.reports import CertificateReport, NetworkDoor, Zone
+from nexus_tray.reports import CertificateReport, NetworkDoor
+from nexus_tray.services.cloudflare_api import Api
 from nexus_tray.services.environment import TOOL, child_environment
 from nexus_tray.store.files import read_private
 
@@ -28,16 +27,6 @@ DAY = 86400.0
 SOON = 14 * DAY
 """Seconds before its end from which a certificate is warned about."""
 VALIDATE_LIMIT = 6.0
-_BLOCK = re.compile(
-    rb"-----BEGIN ARGO TUNNEL TOKEN-----\s+([A-Za-z0-9+/=\s]+?)-----END ARGO TUNNEL TOKEN-----"
-)
-
-
-class _Token(msgspec.Struct):
-    """What Cloudflare puts into a zone's certificate (FACTS: the lab's recordings)."""
-
-    zoneID: str  # noqa: N815 - Cloudflare's spelling
-    apiToken: str  # noqa: N815
 
 
 class _Credentials(msgspec.Struct):
@@ -48,24 +37,31 @@ class _Credentials(msgspec.Struct):
     TunnelID: str
 
 
-def zone(path: Path, said: Zone | None) -> Finding:
-    """Whether a zone's certificate can be used. `said`: what is known of it from Cloudflare."""
-    name = (said.name if said else None) or path.stem[:8]
+def zone(path: Path, base: str, name: str | None = None) -> Finding:
+    """Whether a zone's certificate is whole, for us alone, and still accepted by Cloudflare.
+
+    `base`: the API's address (empty: it is not asked); `name`: the zone's, where it is known.
+    """
+    name = name or path.stem[:8]
     try:
-        found = _BLOCK.search(read_private(path, MOST))
-        token = msgspec.json.decode(base64.b64decode(found[1]), type=_Token) if found else None
+        found = origin_certificate.parse(read_private(path, MOST))
     except FileNotFoundError:
         return unknown("it went away while it was looked at")
     except Problem as problem:
         return bad(problem.reason)
-    except (binascii.Error, msgspec.MsgspecError):
-        token = None
-    if token is None or not token.apiToken or token.zoneID != path.stem:
-        what = f"The certificate for the zone {name} is not whole."
+    if found.zone_id != path.stem:
+        what = f"The certificate for the zone {name} is another zone's."
         return bad(_reason("zone", what, NO_MAKING, SIGN_IN))
-    if said is not None and said.reason is not None:
-        return bad(said.reason)
-    return good(f"for {name}, for you alone; it was not refused so far")
+    if not base:
+        return good(f"for {name}, for you alone; Cloudflare was not asked")
+    try:
+        accepted = Api(found, base).accepted()
+    except Problem as problem:
+        return good(f"for {name}, for you alone; not asked whether it holds: {problem.reason.what}")
+    if not accepted:
+        what = f"Cloudflare no longer accepts the certificate for {name}."
+        return bad(_reason("zone-refused", what, NO_MAKING, SIGN_IN))
+    return good(f"for {name}, for you alone, and Cloudflare accepts it")
 
 
 def credentials(path: Path, tunnel_id: str) -> Finding:

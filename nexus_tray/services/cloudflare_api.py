@@ -63,6 +63,16 @@ class Api:
         raw = self._ask("GET", f"/zones/{self.certificate.zone_id}")
         return _read(raw, _Zone).name.lower()
 
+    def accepted(self) -> bool:
+        """Whether Cloudflare takes the token for anything that we know of. Raises Problem."""
+        for ask in (lambda: self._ask("GET", "/user/tokens/verify"), self.zone_name, self.records):
+            try:
+                ask()
+            except NotAllowed:
+                continue
+            return True
+        return False
+
     def records(self, *, content: str = "", name: str = "") -> tuple[Record, ...]:
         """The zone's records with this content, or this name. Raises NotAllowed and Problem."""
         asked = f"content={quote(content)}" if content else f"name={quote(name)}"

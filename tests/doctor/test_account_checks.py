@@ -2,16 +2,17 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.paths import Paths
-from nexus_tray.reports import CertificateReport, CheckState, NetworkDoor, Zone
+from nexus_tray.reports import CertificateReport, CheckState, NetworkDoor
 from nexus_tray.services import checks_account as account
 from nexus_tray.store.files import ensure_private_dir, write_atomic
-from tests.cloudflare.lab import cloudflareds
+from tests.cloudflare.lab import Lab, cloudflareds
 
 GOOD, WARNING, BAD, UNKNOWN = CheckState
 ZONE = "ce8496a148989b9c5ea1b8129b50ede7"
@@ -35,19 +36,34 @@ def put(path: Path, data: bytes) -> Path:
     return path
 
 
-def test_a_zones_certificate(paths: Paths) -> None:
-    file = put(paths.zones / f"{ZONE}.pem", pem(WHOLE))
-    assert account.zone(file, None).state is GOOD
-    assert (
-        "lab.example" in account.zone(file, Zone(id=ZONE, account_id="a", name="lab.example")).text
-    )
-    refused = Zone(id=ZONE, account_id="a", reason=WHY)
-    assert account.zone(file, refused).reason == WHY
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    made = Lab(tmp_path_factory.mktemp("lab") / "lab")
+    yield made
+    made.close()
+
+
+def test_a_zones_certificate(paths: Paths, lab: Lab) -> None:
+    base, zone = lab.info["api_url"], lab.info["zone"]
+    file = put(paths.zones / f"{zone}.pem", Path(lab.info["origincert"]).read_bytes())
+    found = account.zone(file, base, "lab.example")
+    assert found.text == "for lab.example, for you alone, and Cloudflare accepts it"
+    assert "was not asked" in account.zone(file, "").text
+    gone = account.zone(file, "http://127.0.0.1:1")
+    assert (gone.state, "not asked whether it holds" in gone.text) == (GOOD, True)
+    other = put(paths.zones / f"{'b' * 32}.pem", file.read_bytes())
+    assert "another zone's" in account.zone(other, base).text
+    said = json.loads(base64.b64decode(file.read_bytes().split(b"-----")[2]))
+    put(file, pem(said | {"apiToken": CANARY}))
+    refused = account.zone(file, base, "lab.example")
+    assert (refused.state, refused.command) == (BAD, "nexus-tray tunnel login")
+    assert "no longer accepts" in refused.text
+    assert CANARY not in repr(refused)
     file.chmod(0o644)
-    found = account.zone(file, None)
-    assert found.reason is not None
-    assert found.reason.code == "file-open-to-others"
-    assert account.zone(paths.zones / "none.pem", None).state is UNKNOWN
+    opened = account.zone(file, base)
+    assert opened.reason is not None
+    assert opened.reason.code == "file-open-to-others"
+    assert account.zone(paths.zones / "none.pem", base).state is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -57,7 +73,7 @@ def test_a_zones_certificate(paths: Paths) -> None:
      b"-----BEGIN ARGO TUNNEL TOKEN-----\n=A=\n-----END ARGO TUNNEL TOKEN-----\n"],
 )  # fmt: skip
 def test_a_certificate_that_is_not_whole(paths: Paths, data: bytes) -> None:
-    found = account.zone(put(paths.zones / f"{ZONE}.pem", data), None)
+    found = account.zone(put(paths.zones / f"{ZONE}.pem", data), "")
     assert found.state is BAD
     assert found.command == "nexus-tray tunnel login"
     assert CANARY not in repr(found)
