@@ -127,6 +127,7 @@ def begin(page: Page) -> None:
     page.get_by_role("button", name="New tunnel").click()
     page.get_by_role("radio", name="On your domain").check()
     page.get_by_label("Host name 1").fill("agent")
+    page.evaluate("scrollTo(0, 0)")
 
 
 def look(page: Page, to: Path) -> None:

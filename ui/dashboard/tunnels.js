@@ -66,7 +66,7 @@ export function Tunnels({ live }) {
   };
   const inForm = (job) => kind === "named" && job.kind === "login";
   if (!known && !error && !late) return html`<div class="stack"><h1>Tunnels</h1><p class="dim">Reading…</p></div>`;
-  return html`<div class="stack"><header class="row between wrap"><div class="grow"><h1>Tunnels</h1>
+  return html`<div class="stack"><header class="row between wrap top"><div><h1>Tunnels</h1>
       <p class="dim">${tunnels.length ? "Each is a way in from outside. Whoever comes by it has to sign in at the gateway."
         : "No tunnel is set up, so nothing is reachable from outside."}</p></div>
       <div class="row wrap"><${Act} act=${read} doing="Looking…">Look again<//>
