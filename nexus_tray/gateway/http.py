@@ -39,12 +39,38 @@ class Door:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """Another service than OpenCode that a host name leads to, as its owner set it.
+
+    `address` in his words (`http://localhost:5173`); `authority` is what it sees as Host.
+    `verify`: its certificate is checked, against `ca_file` (empty: the system's authorities).
+    `connect_timeout` in seconds; `answer_timeout`: until its answer begins (0: no limit).
+    """
+
+    address: str
+    host: str
+    port: int
+    tls: bool
+    authority: str
+    verify: bool = True
+    ca_file: str = ""
+    connect_timeout: float = 5.0
+    answer_timeout: float = 0.0
+
+    @property
+    def origin(self) -> str:
+        """What a page of the service's own would send as Origin."""
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
+
+
+@dataclass(frozen=True)
 class Visitor:
     """Who sent a request, as far as the way in vouches for it.
 
     `address` is CF-Connecting-IP where a tunnel's channel check passed, "local" at the
     local door. `host` is the authority of the Host field, lower case; `origin` is
-    what a same-origin Origin field must say.
+    what a same-origin Origin field must say. `preview`: the service that this host leads to
+    (None: OpenCode).
     """
 
     door: Door
@@ -52,6 +78,7 @@ class Visitor:
     host: str
     origin: str
     country: str | None = None
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from nexus_tray.gateway.meter import Readings
 from nexus_tray.gateway.proof import Question
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.visitor import VisitorConnection
+from nexus_tray.gateway.routes import Table
 from nexus_tray.model import Problem
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class Gateway:
         on_end: Callable[[], Coroutine[None, None, None]] = _nothing,
     ) -> None:
         self._relay = Relay(site, shape, bounds or Bounds())
+        self._barred: Callable[[], frozenset[int]] = frozenset
+        self._relay.pool.own_ports = self._own_ports
         self._tunnels = doors.TunnelEntrance()
         self._socket_path = socket_path if sys.platform != "win32" else None
         self._local_port = local_port
@@ -155,6 +158,19 @@ class Gateway:
     def set_upstream(self, upstream: Upstream | None) -> None:
         """OpenCode listens there now; None: nowhere. Running exchanges are left to end."""
         self._call(lambda: self._aim(upstream))
+
+    def set_routes(self, table: Table) -> None:
+        """Where each tunnel leads, by host name. In force on return; a tunnel that is not in
+        it leads nowhere."""
+        self._call(lambda: self._relay.reroute(table))
+
+    def bar_ports(self, ports: Callable[[], frozenset[int]]) -> None:
+        """Further ports of this program's own, to which no route may lead; asked on the loop."""
+        self._barred = ports
+
+    def _own_ports(self) -> frozenset[int]:
+        names = [listener.getsockname() for server in self._servers for listener in server.sockets]
+        return self._barred() | {name[1] for name in names if isinstance(name, tuple)}
 
     def _aim(self, upstream: Upstream | None) -> None:
         self._relay.pool.aim(upstream)

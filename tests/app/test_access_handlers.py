@@ -17,6 +17,7 @@ from nexus_tray.commands import EndAllSessions, EndSession, Outcome, Panic, Paus
 from nexus_tray.core.snapshot import Pause as Held
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.paths import Paths
+from nexus_tray.settings import TunnelSettings
 from nexus_tray.store.accounts import SessionRow
 from nexus_tray.store.config import ConfigStore
 from tests.api.doubles import first_snapshot
@@ -46,6 +47,7 @@ class World:
         self.gateway = self.door.at_port(0)
         self.gateway.start()
         self.door.set_upstream(self.raw.upstream)
+        self.door.set_routes((TunnelSettings(name="quick"),))
         self.gateway.open_door("quick", SECRET, holds_events=False)
         self.told: list[Held | None] = []
         self.voided = 0

@@ -25,6 +25,7 @@ from nexus_tray.gateway.http import (
     Shaper,
     Upstream,
 )
+from nexus_tray.gateway.routes import OPENCODE_ONLY
 from nexus_tray.gateway.server import Gateway
 
 SECRET = "s3cret-channel-of-the-quick-tunnel"
@@ -318,6 +319,7 @@ class House:
         try:
             self.gateway.start()
             self.gateway.set_upstream(self.raw.upstream)
+            self.gateway.set_routes(dict.fromkeys(("quick", "work", "home"), OPENCODE_ONLY))
             self.gateway.open_door("quick", SECRET, holds_events=True)
         except BaseException:
             self.close()

@@ -22,6 +22,7 @@ from playwright.sync_api import Error as PlaywrightError
 from nexus_tray.gateway.events.bridge import Bridge
 from nexus_tray.gateway.events.streams import SETTLE_SECONDS, Limits
 from nexus_tray.gateway.http import PREFIX, Principal, Request, Response, Upstream
+from nexus_tray.gateway.routes import OPENCODE_ONLY
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.shaping.manifest import ManifestCopy
 from nexus_tray.gateway.shaping.shaping import Shaping
@@ -94,6 +95,7 @@ class House:
         )
         self.gateway.start()
         self.gateway.set_upstream(upstream)
+        self.gateway.set_routes({"quick": OPENCODE_ONLY})
         self.gateway.open_door("quick", SECRET, holds_events=True)
         self.edge = Edge(folder / "run" / "gateway.sock")
 

@@ -12,6 +12,7 @@ import pytest
 
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.http import Channel, Headers, Principal, Request, Response, Shaper, Upstream
+from nexus_tray.gateway.routes import OPENCODE_ONLY
 from nexus_tray.gateway.server import Gateway, new_loop
 from tests.gateway.doubles import (
     HOST,
@@ -922,6 +923,7 @@ def test_it_starts_and_stops_again_and_leaves_nothing(tmp_path: Path) -> None:
     gateway = Gateway(SmallSite(), no_shape, path)
     upstream = Upstream("127.0.0.1", 9, b"Basic x")
     gateway.set_upstream(upstream)
+    gateway.set_routes({"quick": OPENCODE_ONLY})
     gateway.open_door("quick", SECRET, holds_events=False)
     for _ in range(3):
         gateway.start()

@@ -25,6 +25,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.routes import OPENCODE_ONLY
 from nexus_tray.gateway.server import Gateway
 from tests.gateway.doubles import CREDENTIAL, SECRET, SmallSite, no_shape
 
@@ -33,6 +34,7 @@ site.sign_in()
 upstream = Upstream("127.0.0.1", int(sys.argv[2]), CREDENTIAL)
 gateway = Gateway(site, no_shape, Path(sys.argv[1]))
 gateway.start()
+gateway.set_routes({"quick": OPENCODE_ONLY})
 gateway.open_door("quick", SECRET, holds_events=True)
 gateway.set_upstream(upstream)
 for line in sys.stdin:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.gateway.bounds import Bounds
+from nexus_tray.gateway.routes import OPENCODE_ONLY
 from nexus_tray.gateway.server import Gateway
 from tests.gateway.doubles import (
     HOST,
@@ -98,6 +99,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         ending.callback(gateway.close)
         gateway.start()
         gateway.set_upstream(upstream.upstream)
+        gateway.set_routes({"quick": OPENCODE_ONLY})
         gateway.open_door("quick", SECRET, holds_events=True)
         yield House(world, gateway, upstream, tmp_path)
 

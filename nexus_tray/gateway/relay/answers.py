@@ -7,7 +7,7 @@ Runs on the gateway's event loop.
 import html
 from http import HTTPStatus
 
-from nexus_tray.gateway.http import Request, Response
+from nexus_tray.gateway.http import Preview, Request, Response
 from nexus_tray.gateway.relay import heads
 
 POLICY = (
@@ -101,6 +101,16 @@ def opencode_failed(request: Request) -> Response:
         "It may have just been restarted. This page looks again in a few seconds.",
         3,
     )
+
+
+def preview_failed(request: Request, preview: Preview, why: str) -> Response:
+    """A service that the owner led a host name to did not answer. Only for the signed-in."""
+    return page(request, 502, f"{preview.address} did not answer.", why, 5)
+
+
+def nowhere() -> Response:
+    """The host name is not led to anything. Tells nothing: neither what is, nor by whom."""
+    return plain(404, "There is nothing here.")
 
 
 def broken(status: int = 500) -> Response:

@@ -5,9 +5,10 @@ sent up and down, the single retry, the shaper, the raw tunnel after 101. Knows 
 May import `gateway.*` below the relay. Runs on the gateway's event loop.
 """
 
+import asyncio
 from typing import Protocol
 
-from nexus_tray.gateway.http import Headers, Principal, Request, Shape, Shaper
+from nexus_tray.gateway.http import Headers, Preview, Principal, Request, Shape, Shaper
 from nexus_tray.gateway.relay import fields, heads
 from nexus_tray.gateway.relay.answers import phrase
 from nexus_tray.gateway.relay.bodies import LAST_CHUNK, chunk
@@ -58,8 +59,12 @@ class Exchange:
         length: int | None,
         minor: int,
         keep: bool,
+        preview: Preview | None = None,
     ) -> None:
         self._client = client
+        self._preview = preview
+        self._answer_by: asyncio.TimerHandle | None = None
+        self.why = ""
         self._request = request
         self._principal = principal
         self._pool = pool
@@ -84,7 +89,7 @@ class Exchange:
         self._take(fresh=False)
 
     def _take(self, *, fresh: bool) -> None:
-        self._connection = self._pool.take(self._principal.id, fresh=fresh)
+        self._connection = self._pool.take(self._principal.id, self._preview, fresh=fresh)
         self._connection.begin(self, self._request.method, websocket=self._request.websocket)
         self._connection.hold(held=self._download_held)
         self._up.insert(0, self._head(self._connection))
@@ -92,7 +97,11 @@ class Exchange:
             self._client.hold_upload(held=True)
 
     def _head(self, connection: UpstreamConnection) -> bytes:
-        lines = fields.to_upstream(self._request, connection.target.authorization)
+        leads_to = connection.target
+        if isinstance(leads_to, Preview):
+            lines = fields.to_preview(self._request, leads_to)
+        else:
+            lines = fields.to_upstream(self._request, leads_to.authorization)
         if self._length is None:
             lines.append((b"transfer-encoding", b"chunked"))
         elif self._length or self._request.method not in ("GET", "HEAD", "OPTIONS"):
@@ -112,6 +121,18 @@ class Exchange:
         self._uploaded = True
         if self._length is None:
             self._up.append(LAST_CHUNK)
+        if self._preview is not None and self._preview.answer_timeout and not self.begun:
+            loop = asyncio.get_running_loop()
+            self._answer_by = loop.call_later(self._preview.answer_timeout, self._late)
+
+    def _late(self) -> None:
+        """The preview took longer to begin its answer than its owner wants to wait."""
+        connection, self._connection = self._connection, None
+        if self._over or self.begun or connection is None:
+            return
+        connection.abort()
+        self.why = "Its answer did not begin within the time that is set for this route."
+        self._fail()
 
     def hold_download(self, *, held: bool) -> None:
         """The visitor is slow, or has caught up."""
@@ -123,6 +144,7 @@ class Exchange:
         """The visitor is gone, or may not go on."""
         self._over = True
         self._up.clear()
+        self._stop_waiting()
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -147,8 +169,12 @@ class Exchange:
     def head(self, head: ResponseHead) -> None:
         """Write the visitor's head: framing anew, fields filtered and shaped."""
         self.begun = True
+        self._stop_waiting()
         self._client.answering(head)
-        lines = fields.to_visitor(head.headers)
+        if self._preview is None:
+            lines = fields.to_visitor(head.headers)
+        else:
+            lines = fields.from_preview(self._request, self._preview, head.headers)
         if head.status == 101:
             self._raw = True
             lines += fields.UPGRADE
@@ -224,10 +250,20 @@ class Exchange:
             return
         stale = connection.reused and not connection.answered
         once_more = self._length == 0 and self._request.method in IDEMPOTENT
-        if stale and once_more and self._pool.target is not None:
+        self.why = connection.why
+        if stale and once_more and (self._preview or self._pool.target) is not None:
             self._up.clear()
             self._take(fresh=True)
             return
+        self._fail()
+
+    def _stop_waiting(self) -> None:
+        if self._answer_by is not None:
+            self._answer_by.cancel()
+            self._answer_by = None
+
+    def _fail(self) -> None:
+        self._stop_waiting()
         self._over = True
         self._down.clear()
         self._client.exchange_failed(begun=self.begun)

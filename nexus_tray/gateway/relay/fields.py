@@ -4,10 +4,12 @@ Pure. May import `gateway.http` and `gateway.heads`. Runs on the gateway's event
 Names are always lower case here, and values bytes as they came.
 """
 
-from nexus_tray.gateway.http import Headers, Request
+from nexus_tray.gateway.http import Headers, Preview, Request
 from nexus_tray.gateway.relay.heads import RequestHead, ResponseHead
 
-OUR_COOKIES = frozenset((b"__host-nexus", b"nexus_local"))
+OUR_COOKIES = frozenset(
+    (b"__host-nexus", b"nexus_local", b"__host-nexus-preview", b"__host-nexus-visit")
+)
 """In lower case: a cookie that resembles ours is no business of OpenCode's either."""
 
 HOP_BY_HOP = frozenset(
@@ -137,6 +139,15 @@ def to_upstream(request: Request, authorization: bytes) -> list[tuple[bytes, byt
     and goes no further, so that OpenCode never compares the two (FACTS.md: the terminal's
     token request was refused when they differed).
     """
+    kept = _forwarded(request)
+    kept.append((b"authorization", authorization))
+    if request.websocket:
+        kept += UPGRADE
+    return kept
+
+
+def _forwarded(request: Request) -> list[tuple[bytes, bytes]]:
+    """What any service gets of a visitor's fields: no credential, no cookie of ours."""
     kept = [
         (name, value)
         for name, value in request.headers
@@ -145,7 +156,29 @@ def to_upstream(request: Request, authorization: bytes) -> list[tuple[bytes, byt
     cookies = [pair for pair in _cookies(request.headers) if not _is_our_cookie(pair)]
     if cookies:
         kept.append((b"cookie", b"; ".join(cookies)))
-    kept.append((b"authorization", authorization))
+    return kept
+
+
+def to_preview(request: Request, preview: Preview) -> list[tuple[bytes, bytes]]:
+    """The fields another service gets: no credential at all.
+
+    Development servers answer only to a Host they know, and compare Origin with it (Vite does
+    so for its WebSocket). So Host is the service's own, or as its owner set it, and what is of
+    this address in Origin and Referer follows it; a Referer of any other page is nothing that
+    the service should learn.
+    """
+    public = request.visitor.origin.encode("latin-1")
+    same = preview.authority == request.visitor.host
+    seen = public if same else preview.origin.encode("ascii")
+    kept = [
+        (name, value) for name, value in _forwarded(request) if name not in (b"host", b"referer")
+    ]
+    kept.insert(0, (b"host", preview.authority.encode("ascii")))
+    if values(request.headers, b"origin"):  # judged: it is this address's own
+        kept.append((b"origin", seen))
+    referer = b"".join(values(request.headers, b"referer")[:1])
+    if referer == public or referer.startswith(public + b"/"):
+        kept.append((b"referer", seen + referer[len(public) :]))
     if request.websocket:
         kept += UPGRADE
     return kept
@@ -165,3 +198,27 @@ def to_visitor(headers: Headers) -> list[tuple[bytes, bytes]]:
         and name != b"www-authenticate"
         and not (name == b"set-cookie" and _is_our_cookie(value))
     ]
+
+
+def from_preview(request: Request, preview: Preview, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The fields of another service's answer that pass: as `to_visitor`, and two more are
+    changed. A cookie for the parent domain would be sent to OpenCode's host name as well, and
+    enough of them would close it (cookie tossing, CWE-565), so each is for this host alone.
+    A redirect to the address by which only we know the service leads to its public one.
+    """
+    seen, public = preview.origin.encode("ascii"), request.visitor.origin.encode("latin-1")
+    told = []
+    for name, value in to_visitor(headers):
+        if name == b"set-cookie":
+            told.append((name, _host_only(value)))
+        elif name == b"location" and (value == seen or value.startswith(seen + b"/")):
+            told.append((name, public + value[len(seen) :]))
+        else:
+            told.append((name, value))
+    return told
+
+
+def _host_only(cookie: bytes) -> bytes:
+    first, *attributes = cookie.split(b";")
+    kept = [one for one in attributes if one.partition(b"=")[0].strip().lower() != b"domain"]
+    return b";".join([first, *kept])

@@ -16,6 +16,7 @@ from nexus_tray.gateway.http import Principal, Shape, Site
 from nexus_tray.gateway.meter import Meters
 from nexus_tray.gateway.proof import Proofs
 from nexus_tray.gateway.relay.pool import UpstreamPool
+from nexus_tray.gateway.routes import Table
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ class Connection(Protocol):
     @property
     def loitering(self) -> bool:
         """A stranger's, whose request has begun and not come, or was answered: no loss."""
+
+    def reroute(self) -> None:
+        """The routes have changed: end what is under way to where it may no longer lead."""
 
     def expire(self, now: float) -> None:
         """Drop it if a time limit has passed."""
@@ -67,6 +71,7 @@ class Relay:
         self.own_ports: frozenset[int] = frozenset()  # from where this program itself asks
         self.pool = UpstreamPool(bounds, clock, self.meters.opencode)
         self.proofs = Proofs(clock)
+        self.routes: Table = {}
         self._connections: dict[Connection, None] = {}  # in the order of their coming
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -115,6 +120,13 @@ class Relay:
         for connection in list(self._connections):
             if connection.door == name:
                 connection.abort()
+
+    def reroute(self, table: Table) -> None:
+        """Lead by this table from now on. What still leads to the same service goes on."""
+        self.routes = table
+        self.pool.forget_previews()
+        for connection in list(self._connections):
+            connection.reroute()
 
     def sweep(self) -> None:
         """Drop the slow, and whose session has run out."""

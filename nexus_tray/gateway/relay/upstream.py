@@ -6,10 +6,11 @@ below the relay, and asyncio. Runs on the gateway's event loop.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from nexus_tray.gateway.bounds import Bounds
-from nexus_tray.gateway.http import Upstream
+from nexus_tray.gateway.http import Preview, Upstream
 from nexus_tray.gateway.meter import Meter
 from nexus_tray.gateway.relay import fields, rules
 from nexus_tray.gateway.relay.bodies import Body
@@ -17,6 +18,15 @@ from nexus_tray.gateway.relay.framing import END, Reader
 from nexus_tray.gateway.relay.heads import Refused, ResponseHead, parse_response
 
 log = logging.getLogger(__name__)
+
+Barred = Callable[[asyncio.BaseTransport], bool]
+"""Whether a connection, just made, leads back to ourselves or past us to OpenCode."""
+
+NOT_UNDERSTOOD = "What it answered is not clean HTTP, or it ended too early."
+BARRED = (
+    "This route leads to OpenCode or to Nexus Tray itself, which is not allowed: nobody may "
+    "come past the gateway. Set the route to OpenCode, or to another port."
+)
 
 
 class Sink(Protocol):
@@ -47,8 +57,16 @@ class Sink(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to OpenCode. Between exchanges it has no sink and may say nothing."""
 
-    def __init__(self, target: Upstream, bounds: Bounds, meter: Meter) -> None:
+    def __init__(
+        self,
+        target: Upstream | Preview,
+        bounds: Bounds,
+        meter: Meter,
+        barred: Barred | None = None,
+    ) -> None:
         self.target = target
+        self.why = NOT_UNDERSTOOD
+        self._barred = barred
         self.reused = False
         self.answered = False
         self.idle_since = 0.0
@@ -115,7 +133,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def failed(self) -> None:
-        """It could not be connected."""
+        """It could not be connected. `why`, for a preview's owner, is set before."""
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.lost()
@@ -126,7 +144,14 @@ class UpstreamConnection(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._transport = transport
         transport.set_write_buffer_limits(self._bounds.buffer)
-        if self._sink is None:
+        if self._barred is not None and self._barred(transport):
+            log.warning("a route leads to a port of OpenCode's or our own, and was refused")
+            self.why = BARRED
+            sink, self._sink = self._sink, None
+            transport.abort()
+            if sink is not None:
+                sink.lost()
+        elif self._sink is None:
             transport.abort()
         else:
             self._sink.connected()

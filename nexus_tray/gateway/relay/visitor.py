@@ -1,7 +1,8 @@
 """A visitor's requests: asks the rules, the door and the site, in that order, and answers.
 
-Owns the order of judgement: framing, rules, door, local copies, our own paths, session,
-Origin, OpenCode. May import `gateway.*` below the server. Runs on the gateway's event loop.
+Owns the order of judgement: framing, rules, door, route, local copies, our own paths,
+session, Origin, OpenCode or a preview. May import `gateway.*` below the server. Runs on the
+gateway's event loop.
 
 A visitor without a session is answered and the connection closed: nothing of his reaches
 OpenCode, and nothing he sent after it is ever read as a request (SECURITY.md 2).
@@ -12,8 +13,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from nexus_tray.gateway import routes
 from nexus_tray.gateway.doors import Entrance
-from nexus_tray.gateway.http import PREFIX, Channel, Principal, Request, Response
+from nexus_tray.gateway.http import (
+    PREFIX,
+    Channel,
+    Headers,
+    Preview,
+    Principal,
+    Request,
+    Response,
+    Shaper,
+)
 from nexus_tray.gateway.relay import answers, fields, rules
 from nexus_tray.gateway.relay.channel import SocketChannel
 from nexus_tray.gateway.relay.exchange import Exchange
@@ -25,6 +36,10 @@ from nexus_tray.gateway.relay.wire import State, Wire
 log = logging.getLogger(__name__)
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def _as_it_is(request: Request, status: int, headers: Headers) -> Shaper | None:
+    """What passes from a preview is changed by nothing of ours."""
 
 
 class VisitorConnection(Wire):
@@ -119,13 +134,27 @@ class VisitorConnection(Wire):
             return
         self._relay.tally.admit(visitor.door.name)
         self._metering.enter(visitor.door.name)
-        copy = self._relay.site.local_copy(request) if method in ("GET", "HEAD") else None
+        self._lead(request, rules.declared_length(head))
+
+    def _lead(self, request: Request, length: int | None) -> None:
+        """By the host name, before any credential or body is looked at."""
+        place = routes.lead(self._relay.routes, request.visitor.door, request.visitor.host)
+        if place is routes.Lead.NOWHERE:
+            self._relay.tally.refuse(404)
+            self._answer(answers.nowhere(), keep=False)
+            return
+        copy = None
+        if isinstance(place, Preview):
+            request = replace(request, visitor=replace(request.visitor, preview=place))
+            self._request = request
+        elif request.method in ("GET", "HEAD"):
+            copy = self._relay.site.local_copy(request)
         if copy is not None:
             self._answer(copy, keep=False)
-        elif path.startswith(PREFIX):
-            self._on_own(request, rules.declared_length(head))
+        elif request.path.startswith(PREFIX):
+            self._on_own(request, length)
         else:
-            self._on_forward(request, rules.declared_length(head))
+            self._on_forward(request, length)
 
     def _on_own(self, request: Request, length: int | None) -> None:
         rules.refuse_origin(request, ours=True)
@@ -149,8 +178,10 @@ class VisitorConnection(Wire):
             return
         rules.refuse_origin(request, ours=False)
         rules.refuse_embedding(request)
-        self._metering.pass_on(relay.meters.opencode)
-        if relay.pool.target is None:
+        preview = request.visitor.preview
+        if preview is None:
+            self._metering.pass_on(relay.meters.opencode)
+        if preview is None and relay.pool.target is None:
             relay.tally.failed += 1
             self._metering.unreachable()
             self._answer(answers.opencode_is_off(request), keep=self._keep)
@@ -163,10 +194,11 @@ class VisitorConnection(Wire):
             request,
             principal,
             relay.pool,
-            relay.shape,
+            relay.shape if preview is None else _as_it_is,
             length=length,
             minor=self._minor,
             keep=self._keep,
+            preview=preview,
         )
         self._exchange.start()
 
@@ -301,6 +333,7 @@ class VisitorConnection(Wire):
 
     def exchange_failed(self, *, begun: bool) -> None:
         """No answer: a page of ours. Half an answer: the visitor must see that it is torn."""
+        why = self._exchange.why if self._exchange is not None else ""
         self._exchange = None
         self._held = False
         if self._state is State.FORWARD and not begun:
@@ -313,11 +346,25 @@ class VisitorConnection(Wire):
             return
         self._relay.tally.failed += 1
         if not begun and self._request is not None:
-            self._answer(answers.opencode_failed(self._request), keep=self._keep)
+            preview = self._request.visitor.preview
+            if preview is None:
+                failed = answers.opencode_failed(self._request)
+            else:
+                failed = answers.preview_failed(self._request, preview, why)
+            self._answer(failed, keep=self._keep)
         elif self._minor == 1:
             self._transport.close()
         else:  # the end of the connection would be the end of the body
             self._transport.abort()
+
+    def reroute(self) -> None:
+        """The routes have changed: end what is under way to where it may no longer lead."""
+        if self._request is None or not self.streaming:
+            return
+        visitor = self._request.visitor
+        now = routes.lead(self._relay.routes, visitor.door, visitor.host)
+        if not routes.same_place(now, visitor.preview or routes.Lead.OPENCODE):
+            self.abort()
 
     # from the wire
 

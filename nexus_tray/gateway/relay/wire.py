@@ -68,6 +68,10 @@ class Wire(asyncio.Protocol, ABC):
         """The visitor takes bytes more slowly than they come, or has caught up."""
 
     @abstractmethod
+    def reroute(self) -> None:
+        """The routes have changed: end what is under way to where it may no longer lead."""
+
+    @abstractmethod
     def _late(self) -> None:
         """A request that has begun did not come in time."""
 
