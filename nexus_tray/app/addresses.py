@@ -54,11 +54,17 @@ class _Met:
 
 
 class Addresses:
-    """Watches addresses and answers for them."""
+    """Watches addresses and answers for them. `wall`: epoch seconds; `steady`: as `since_boot`."""
 
-    def __init__(self, around: Around, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        around: Around,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = since_boot,
+    ) -> None:
         self._around = around
         self._wall = wall
+        self._steady = steady
         self._lock = threading.Lock()
         self._changes = AddressChanges(around.file, wall)
         self._watches: dict[tuple[str, bool], AddressWatch] = {}
@@ -115,7 +121,7 @@ class Addresses:
             tell_time=around.tell_time,
             met=self._keep,
             connected=connected,
-            now=since_boot,
+            now=self._steady,
             wall=self._wall,
         )
 
@@ -136,7 +142,7 @@ class Addresses:
             self._around.note(said.what, name, said)
 
     def _refresh(self, tunnel: str, names: tuple[str, ...]) -> None:
-        now, wall = since_boot(), self._wall()
+        now, wall = self._steady(), self._wall()
         with self._lock:
             stale = [name for name in names if self._stale(name, now, wall)]
             self._tried.update(dict.fromkeys(stale, now))

@@ -148,6 +148,14 @@ def test_it_needs_no_session_and_is_nobodys_visit(home: House) -> None:
     assert home.gateway.visits("quick") == 1
 
 
+def test_it_is_answered_at_every_name_wherever_that_leads(home: House) -> None:
+    home.gateway.set_routes({})  # nowhere at all
+    assert home.ask(tunnel_request("GET", "/", host="code.example.com")).status == 404
+    question = home.gateway.ask_proof("quick")
+    answer = home.ask(tunnel_request("GET", question.path, cookie=None, host="code.example.com"))
+    assert question.judge(answer.body) is Answer.OURS
+
+
 def test_it_lacks_nothing_of_the_admission(home: House) -> None:
     question = home.gateway.ask_proof("quick")
     answer = home.ask(tunnel_request("GET", question.path, secret="x" * 43))
