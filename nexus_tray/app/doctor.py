@@ -187,6 +187,7 @@ class Doctor:
             Look("disk", "Room on the disk", lambda: checks.disk(paths.data)),
             Look("logs", "Stored logs", lambda: checks.log_store(paths.log_database, bound)),
             *([Look("descriptors", "Descriptors", checks.descriptors)] if self._running else ()),
+            Look("path", "PATH", lambda: checks.search_path(self._around.search_path()), SLOW),
             Look("processes", "Left processes", lambda: checks.processes(self._around.left())),
         ]
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nexus_tray.app.examination import Look
@@ -18,7 +19,7 @@ from nexus_tray.reports import CertificateReport, Tunnels
 from nexus_tray.services import binaries
 from nexus_tray.services import checks_account as account
 from nexus_tray.services.cloudflare_api import BASE
-from nexus_tray.settings import Settings
+from nexus_tray.settings import Settings, TunnelSettings
 from nexus_tray.store.secrets import SecretStore
 from nexus_tray.system.autostart import AtLogin
 
@@ -69,41 +70,56 @@ class Account:
         ]
 
     def _zones(self) -> list[Look]:
-        def at(path: Path) -> Callable[[], Finding]:
-            return lambda: account.zone(path, self._around.api_base(), self._zone_name(path.stem))
-
         folder = self._around.paths.zones
         found = sorted(folder.glob("*.pem")) if folder.is_dir() else []
         title = "Certificate of zone "
-        return [Look(f"zone-{one.stem}", title + one.stem[:8], at(one), SLOW) for one in found]
+        return [
+            Look(f"zone-{one.stem}", title + one.stem[:8], partial(self._zone, one), SLOW)
+            for one in found
+        ]
 
     def _tunnels(self) -> list[Look]:
         found = []
         for tunnel in self._settings.tunnels:
-            name, paths = tunnel.name, self._around.paths
-            if tunnel.kind == "named" and tunnel.tunnel_id:
-                file, own = paths.credentials(tunnel.tunnel_id), tunnel.tunnel_id
-
-                def has(file: Path = file, own: str = own) -> Finding:
-                    return account.credentials(file, own)
-
-                found.append(Look(f"credentials-{name}", f"Credentials of “{name}”", has))
-            config = paths.tunnel(name) / "cloudflared.json"
+            if tunnel.tunnel_id:
+                found += self._secret_of(tunnel)
+            config = self._around.paths.tunnel(tunnel.name) / "cloudflared.json"
             if config.is_file():
-
-                def valid(config: Path = config) -> Finding:
-                    return account.configuration(self._cloudflared, config)
-
-                found.append(Look(f"config-{name}", f"Configuration of “{name}”", valid, SLOW))
-            for hostname in {route.hostname for route in tunnel.routes if route.hostname}:
-
-                def seen(name: str = name, hostname: str = hostname) -> Finding:
-                    return account.certificate(self._certificate(name, hostname))
-
-                if self._ask is not None:
-                    title = f"Certificate at {hostname}"
-                    found.append(Look(f"certificate-{hostname}", title, seen, SLOW))
+                valid = partial(account.configuration, self._cloudflared, config)
+                title = f"Configuration of “{tunnel.name}”"
+                found.append(Look(f"config-{tunnel.name}", title, valid, SLOW))
+            if self._ask is not None:
+                found += self._certificates(tunnel)
         return found
+
+    def _secret_of(self, tunnel: TunnelSettings) -> list[Look]:
+        """What a tunnel shows Cloudflare that it is the one."""
+        name, own = tunnel.name, tunnel.tunnel_id
+        if tunnel.kind == "named":
+            has = partial(account.credentials, self._around.paths.credentials(own), own)
+            return [Look(f"credentials-{name}", f"Credentials of “{name}”", has)]
+        if tunnel.kind == "token":
+            stored = partial(account.token, partial(self._around.secrets.tunnel_token, own), own)
+            return [Look(f"token-{name}", f"Token of “{name}”", stored, SLOW)]
+        return []
+
+    def _certificates(self, tunnel: TunnelSettings) -> list[Look]:
+        names = dict.fromkeys(route.hostname for route in tunnel.routes if route.hostname)
+        return [
+            Look(
+                f"certificate-{name}",
+                f"Certificate at {name}",
+                partial(self._seen, tunnel.name, name),
+                SLOW,
+            )
+            for name in names
+        ]
+
+    def _zone(self, file: Path) -> Finding:
+        return account.zone(file, self._around.api_base(), self._zone_name(file.stem))
+
+    def _seen(self, tunnel: str, hostname: str) -> Finding:
+        return account.certificate(self._certificate(tunnel, hostname))
 
     def _network(self) -> Look:
         def look() -> Finding:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from nexus_tray.cloudflare import origin_certificate
+from nexus_tray.cloudflare import origin_certificate, tunnel_token
 from nexus_tray.finding import Finding, bad, good, unknown, warning
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.reports import CertificateReport, NetworkDoor
@@ -79,6 +79,25 @@ def credentials(path: Path, tunnel_id: str) -> Finding:
         what = "The tunnel's credentials are damaged, or another tunnel's."
         return bad(_reason("credentials", what, NO_START, MAKE_ANEW))
     return good("there, for you alone, and for this very tunnel")
+
+
+def token(read: Callable[[], str | None], tunnel_id: str) -> Finding:
+    """Whether a token tunnel's token is stored and is its own. `read` raises Problem."""
+    try:
+        text = read()
+    except Problem as problem:
+        return bad(problem.reason)
+    if text is None:
+        what = "The tunnel's token is not stored here."
+        return bad(_reason("token", what, NO_START, "Paste it again on the Tunnels page."))
+    try:
+        known = tunnel_token.parse(text)
+    except Problem as problem:
+        return bad(problem.reason)
+    if known.tunnel_id != tunnel_id:
+        what = "The stored token is another tunnel's."
+        return bad(_reason("token", what, NO_START, "Paste the right one on the Tunnels page."))
+    return good("stored, and for this very tunnel")
 
 
 def configuration(find: Callable[[], Path], config: Path) -> Finding:

@@ -29,6 +29,7 @@ _AGAIN = 0.7
 """Seconds after which a datagram is sent once more: one may be lost on the way."""
 _GREASE = 0x1A2A3A4A
 """A version that no QUIC will ever have (RFC 9000, 15)."""
+_NO_NAME = "no address"
 _LONG_INITIAL = 0xC0
 _SMALLEST_DATAGRAM = 1200
 
@@ -54,6 +55,8 @@ def udp(
     lost = "; ".join(f"{host}: {trouble}" for host, trouble in answers.items())
     if over:
         return good(f"tunnel “{over[0]}” is connected over QUIC (a trial got no answer: {lost})")
+    if all(str(trouble).startswith(_NO_NAME) for trouble in answers.values()):
+        return unknown(f"not tried: the edge's names could not be looked up ({lost})")
     what = f"Cloudflare did not answer on UDP port {port} ({lost})."
     meaning = (
         "Most likely this network or a firewall blocks it. Tunnels then take TCP (HTTP/2): it "
@@ -67,7 +70,7 @@ def greeted(host: str, port: int, limit: float) -> str | None:
     try:
         place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     except OSError as error:
-        return error.strerror or str(error)
+        return f"{_NO_NAME}: {error.strerror or error}"
     ours, theirs = secrets.token_bytes(8), secrets.token_bytes(8)
     datagram = unknown_version(theirs, ours)
     end = time.monotonic() + limit

@@ -5,6 +5,7 @@ Owns these looks. Imports this room, the store's rule of what is private, and la
 `app.doctor` calls each in a thread of its own. Nothing is changed by looking.
 """
 
+import os
 import platform
 import shlex
 import shutil
@@ -83,6 +84,34 @@ def disk(folder: Path) -> Finding:
     meaning = "When it is full, logs end, settings are not saved and OpenCode's work may be lost."
     reason = _reason("disk", what, meaning, "Make room there, or take less for logs in Settings.")
     return (bad if free < ALMOST_NONE else warning)(reason, text)
+
+
+def search_path(path: str, command: str = "nexus-tray") -> Finding:
+    """Whether programs are looked for in safe places only, and our command is found in one."""
+    entries = [part for part in path.split(os.pathsep) if part]
+    odd = [part for part in entries if not Path(part).is_absolute()]
+    odd += [part for part in entries if part not in odd and _anybody_writes(part)]
+    if odd:
+        what = f"Programs are looked for where others could put one: {', '.join(odd[:5])}."
+        meaning = "Whoever can write there could have OpenCode or us run a program of theirs."
+        cure = "Take it out of PATH in the login shell's profile, or close the folder to others."
+        return warning(_reason("path-open", what, meaning, cure))
+    if shutil.which(command, path=path) is None:
+        what = f"The command {command} is in no folder of PATH."
+        meaning = "The program runs, but commands have to be typed with their whole path."
+        return warning(_reason("path", what, meaning, "Add ~/.local/bin to PATH."))
+    return good(f"{len(entries)} folders; {command} is found")
+
+
+def _anybody_writes(folder: str) -> bool:
+    """Whether every user may put a file there; what cannot be looked at is not ours to judge."""
+    if sys.platform == "win32":
+        return False
+    try:
+        mode = Path(folder).stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
 
 
 def log_store(database: Path, bound: int) -> Finding:

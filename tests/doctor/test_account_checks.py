@@ -7,11 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from nexus_tray.app.at_login import at_login
+from nexus_tray.app.doctor_account import Account, Surroundings
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.paths import Paths
-from nexus_tray.reports import CertificateReport, CheckState, NetworkDoor
+from nexus_tray.reports import (
+    CertificateReport,
+    CheckState,
+    NetworkDoor,
+    TunnelReport,
+    Tunnels,
+    Zone,
+)
 from nexus_tray.services import checks_account as account
+from nexus_tray.settings import NetworkSettings, RouteSettings, Settings, TunnelSettings
 from nexus_tray.store.files import ensure_private_dir, write_atomic
+from nexus_tray.store.secrets import SecretStore
 from tests.cloudflare.lab import Lab, cloudflareds
 
 GOOD, WARNING, BAD, UNKNOWN = CheckState
@@ -99,6 +110,21 @@ def test_a_tunnels_credentials(paths: Paths, said: object, state: CheckState) ->
     assert account.credentials(file, TUNNEL).state is BAD
 
 
+def test_a_tunnels_token() -> None:
+    said = {"a": "a" * 32, "t": TUNNEL, "s": base64.b64encode(CANARY.encode()).decode()}
+    text = base64.b64encode(json.dumps(said).encode()).decode()
+
+    def locked() -> str | None:
+        raise Problem(WHY)
+
+    assert account.token(lambda: text, TUNNEL).state is GOOD
+    for read, own in ((lambda: text, TUNNEL[::-1]), (lambda: None, TUNNEL), (locked, TUNNEL),
+                      (lambda: CANARY, TUNNEL)):  # fmt: skip
+        found = account.token(read, own)
+        assert found.state is BAD
+        assert CANARY not in repr(found)
+
+
 @pytest.mark.parametrize("program", cloudflareds().values(), ids=cloudflareds().keys())
 def test_a_configuration_as_cloudflared_sees_it(tmp_path: Path, program: Path) -> None:
     config = tmp_path / "cloudflared.json"
@@ -140,3 +166,42 @@ def test_the_local_doors_certificate(left: float | None, state: CheckState) -> N
     end = None if left is None else 1000 * DAY + left * DAY
     assert account.network(NetworkDoor(not_after_at=end), 1000 * DAY).state is state
     assert account.network(NetworkDoor(reason=WHY), 0.0).reason == WHY
+
+
+def test_which_looks_there_are_and_that_the_report_is_asked_for_once(paths: Paths) -> None:
+    route = RouteSettings(hostname="a.example.com")
+    tunnels = (
+        TunnelSettings(name="quick"),
+        TunnelSettings(name="home", kind="named", tunnel_id=TUNNEL, routes=(route,)),
+        TunnelSettings(name="desk", kind="token", tunnel_id=TUNNEL),
+    )
+    put(paths.zones / f"{ZONE}.pem", pem(WHOLE | {"accountID": "a" * 32}))
+    put(paths.tunnel("quick") / "cloudflared.json", b"{}")
+    asked = []
+
+    def report() -> Tunnels:
+        asked.append(1)
+        seen = CertificateReport(hostname="a.example.com", trusted=True, checked_at=1.0)
+        home = TunnelReport(name="home", kind="named", certificates=(seen,))
+        zone = Zone(id=ZONE, account_id="a" * 32, name="lab.example")
+        return Tunnels(tunnels=(home,), zones=(zone,), network=NetworkDoor(not_after_at=9e9))
+
+    environment = {"PATH": ""}
+    around = Surroundings(
+        paths=paths, environment=environment, settings=Settings, search_path=lambda: "",
+        secrets=SecretStore(paths), starter=at_login(environment, Path("/"), headless=True),
+        api_base=lambda: "",
+    )  # fmt: skip
+    wished = Settings(tunnels=tunnels, network=NetworkSettings(enabled=True))
+    found = {look.code: look for look in Account(around, wished, report).looks()}
+    assert list(found) == [
+        f"zone-{ZONE}", "config-quick", "credentials-home", "certificate-a.example.com",
+        "token-desk", "network",
+    ]  # fmt: skip
+    assert "lab.example" in found[f"zone-{ZONE}"].find().text
+    assert found["certificate-a.example.com"].find().state is GOOD
+    assert found["network"].find().state is GOOD
+    assert found["credentials-home"].find().state is BAD
+    assert asked == [1]
+    alone = [look.code for look in Account(around, wished, None).looks()]
+    assert alone == [f"zone-{ZONE}", "config-quick", "credentials-home", "token-desk"]

@@ -274,6 +274,22 @@ def test_the_disk_as_it_is(tmp_path: Path) -> None:
     assert "free at" in checks.disk(tmp_path / "not" / "yet").text
 
 
+def test_where_programs_are_looked_for(tmp_path: Path) -> None:
+    mine, shared = tmp_path / "mine", tmp_path / "shared"
+    for folder, mode in ((mine, 0o755), (shared, 0o777)):
+        folder.mkdir()
+        folder.chmod(mode)
+    (mine / "nexus-tray").touch(0o755)
+    sticky = tmp_path / "sticky"
+    sticky.mkdir()
+    sticky.chmod(0o1777)
+    assert checks.search_path(f"{mine}:{sticky}:/nowhere").state is GOOD
+    for path in (f"{mine}:{shared}", f"{mine}:bin", f".:{mine}"):
+        found = checks.search_path(path)
+        assert (found.state, "others could" in found.text) == (WARNING, True)
+    assert "no folder of PATH" in checks.search_path(f"{sticky}").text
+
+
 def test_stored_logs(tmp_path: Path) -> None:
     database = tmp_path / "logs.db"
     assert checks.log_store(database, 2**20).state is GOOD

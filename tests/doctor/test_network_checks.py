@@ -46,6 +46,10 @@ def test_the_edge_answers_over_udp_and_does_not_when_it_is_blocked(lab: Lab) -> 
         lab.reset()
 
 
+def test_an_edge_without_an_address_was_not_tried() -> None:
+    assert udp([], ["nowhere.invalid"], 7844, 0.3).state is UNKNOWN
+
+
 def test_one_lost_datagram_is_sent_again() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as edge:
         edge.bind(("127.0.0.1", 0))
