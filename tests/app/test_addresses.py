@@ -7,7 +7,7 @@ import pytest
 
 from nexus_tray.app.addresses import AGAIN, STALE, Addresses, Around
 from nexus_tray.gateway.server import Gateway
-from nexus_tray.model import Hop, Problem, Reason
+from nexus_tray.model import Hop, Level, Problem, Reason
 from nexus_tray.services.public_visit import Front
 from nexus_tray.settings import RouteSettings, TunnelSettings
 from tests.gateway.doubles import SmallSite, no_shape
@@ -28,6 +28,7 @@ class Bench:
         self.wall, self.steady, self.shut = 1_795_000_000.0, 10.0, False
         self.asked = 0
         self.notes: list[tuple[str, str, Reason | None]] = []
+        self.lines: list[tuple[str, Level, str]] = []
         self._gateway = Gateway(SmallSite(), no_shape, None)
         self.addresses = Addresses(
             Around(
@@ -37,6 +38,7 @@ class Bench:
                 network=lambda: "home",
                 restarts=lambda name: 0,
                 note=lambda *note: self.notes.append(note),
+                log=lambda name, level, text: self.lines.append((name, level, text)),
                 front=Front("127.0.0.1", place.port if place else 1, trust),
             ),
             wall=lambda: self.wall,
@@ -116,3 +118,18 @@ def test_a_quick_tunnel_is_never_visited_for_its_certificate(
     bench.addresses.watch("quick", quick=True).look(1, (HOST,))
     assert bench.names(QUICK) == [HOST]
     assert len(place.heads) == 1
+
+
+def test_what_visits_meet_is_logged_when_it_changes(tmp_path: Path, authority: Authority) -> None:
+    place = authority.place(lambda _: http("530 ", b"x", "Server: cloudflare"), HOST)
+    bench = Bench(tmp_path, place, authority.trust)
+    watch = bench.addresses.watch("work", quick=False)
+    for _ in range(3):
+        watch.first(1, HOST)
+    [(name, level, text)] = bench.lines
+    assert (name, level) == ("work", Level.WARNING)
+    assert "its error 530" in text
+    place.script = lambda _: http("302 Go", b"", "Location: https://a.cloudflareaccess.com/")
+    watch.first(1, HOST)
+    assert "proves nothing" in bench.lines[-1][2]
+    assert "/_nexus/proof/" not in str(bench.lines)
