@@ -77,3 +77,26 @@ def test_a_tunnel_of_ones_own_without_a_terminal(program: Program, lab: Lab, pho
     assert tunnel(lab, "home")["deleted"] is not None
     assert not {CODE, PREVIEW} & set(records(lab))
     context.close()
+
+
+def test_signing_in_by_hand_is_noticed(program: Program, lab: Lab, phone: Phone) -> None:
+    """Where the certificate does not come by itself: here, nobody answers for Cloudflare's page."""
+    begin(program)
+    context = phone.browser.new_context(viewport={"width": 1100, "height": 900}, locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    open_dashboard(program, page, "/tunnels")
+    page.get_by_role("button", name="New tunnel").click()
+    page.get_by_role("radio", name="On your domain").check()
+    form = page.get_by_role("region", name="New tunnel")
+    form.get_by_role("button", name="Sign in at Cloudflare").click()
+    by_hand = form.get_by_text("To do by hand")
+    expect(by_hand).to_be_visible(timeout=60_000)
+    expect(form).to_contain_text("Your browser may have downloaded the certificate")
+    downloads = program.home / "user" / "Downloads"
+    downloads.mkdir(exist_ok=True)
+    (downloads / "cert.pem").write_bytes(Path(lab.info["origincert"]).read_bytes())
+    expect(form.get_by_label("Host name 1")).to_be_visible(timeout=60_000)
+    domains = page.get_by_role("region", name="Your domains at Cloudflare")
+    expect(domains.get_by_role("listitem")).to_have_count(1)
+    context.close()
