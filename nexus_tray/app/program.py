@@ -351,6 +351,10 @@ class Program:
 
     def _tunnel_reports(self, paths: Paths, settings: ConfigStore) -> TunnelReports:
         origin = TunnelOrigin(paths, self._fleet, lambda: self.backend.snapshot())
+        ingress = origin.watch(
+            lambda: settings.read().settings.tunnels, self._account.api_of, self.supervisor.post
+        )
+        self._ending.callback(ingress.close)
         return TunnelReports(
             Sources(
                 settings=lambda: settings.read().settings,

@@ -26,7 +26,7 @@ from nexus_tray.core.local_backend import Handler
 from nexus_tray.model import Facts, Job, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.reports import Importable, RouteReport, Zone
-from nexus_tray.services.cloudflare_api import BASE
+from nexus_tray.services.cloudflare_api import BASE, Api
 from nexus_tray.services.cloudflare_tool import Tool
 from nexus_tray.services.cloudflared import LAB_VARIABLE
 from nexus_tray.settings import TunnelSettings
@@ -102,6 +102,10 @@ class TunnelAccount:
     def zones(self) -> tuple[Zone, ...]:
         """The zones signed in to."""
         return self._zones.all()
+
+    def api_of(self, account_id: str) -> Api | None:
+        """Cloudflare's API for that account, where a certificate of it is here."""
+        return self._zones.api_of(account_id)
 
     def routes(self, tunnel: TunnelSettings) -> tuple[RouteReport, ...]:
         """The tunnel's routes, and what DNS says of them."""

@@ -6,14 +6,17 @@ cloudflared gets, and what is left to do by hand for a token tunnel. Any thread.
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nexus_tray.app.fleet import Fleet, useful_first
+from nexus_tray.app.ingress_watch import Around, IngressWatch
 from nexus_tray.cloudflare.config_file import service_of
+from nexus_tray.core.driver import Input
 from nexus_tray.model import Facts, Problem, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.services import cloudflared_launch as launch
 from nexus_tray.services import cloudflared_public as public
+from nexus_tray.services.cloudflare_api import Api
 from nexus_tray.settings import TunnelSettings
 from nexus_tray.store import files
 
@@ -30,7 +33,7 @@ class TunnelOrigin:
 
     def origin(self, _: TunnelSettings) -> str:
         """What a rule at Cloudflare must name; empty while there is nothing to lead to."""
-        way = self._way()
+        way = self.way()
         return way.shown if way.socket or way.port else ""
 
     def configuration(self, tunnel: TunnelSettings) -> str:
@@ -51,10 +54,22 @@ class TunnelOrigin:
             useful_first(tunnel),
             service.facts if service is not None else Facts(),
             service.reason if service is not None else None,
-            self._way(),
+            self.way(),
         )
 
-    def _way(self) -> public.Way:
+    def watch(
+        self,
+        tunnels: Callable[[], Sequence[TunnelSettings]],
+        api: Callable[[str], Api | None],
+        post: Callable[[str, Input], None],
+    ) -> IngressWatch:
+        """Begin to notice that foreign rules were put right; see there for what is needed."""
+        watch = IngressWatch(Around(tunnels, self._snapshot, api, self.way, post))
+        watch.start()
+        return watch
+
+    def way(self) -> public.Way:
+        """Where rules at Cloudflare may lead."""
         socket = None
         if sys.platform != "win32":
             with contextlib.suppress(Problem):  # said where the tunnel is started

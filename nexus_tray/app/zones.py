@@ -63,12 +63,23 @@ class Zones:
         """Cloudflare's API with its certificate. Raises Problem."""
         return Api(self.read(zone_id), self._base)
 
+    def api_of(self, account_id: str) -> Api | None:
+        """Cloudflare's API with any certificate of that account; None: there is none here."""
+        for path in sorted(self._folder.glob("*.pem")):
+            try:
+                found = self.read(path.stem)
+            except Problem:  # said where the zones are shown
+                continue
+            if account_id and found.account_id == account_id:
+                return Api(found, self._base)
+        return None
+
     def only(self) -> str:
         """The one zone there is. Raises Problem when there is none, or several."""
-        found = self.all()
+        found = list(self._folder.glob("*.pem"))
         if len(found) != 1:
             raise Problem(NO_ZONE if not found else SEVERAL)
-        return found[0].id
+        return found[0].stem
 
     def name_of(self, zone_id: str) -> str | None:
         """The domain; None where Cloudflare does not tell. Raises Problem without a certificate."""

@@ -84,6 +84,12 @@ class Api:
         path = f"/zones/{self.certificate.zone_id}/dns_records/{quote(record.id, safe='')}"
         self._ask("DELETE", path, gone_is_fine=True)
 
+    def configuration(self, tunnel_id: str) -> bytes:
+        """How a tunnel is configured there, as `cloudflare.metrics.parse_config` reads it.
+        Raises NotAllowed and Problem."""
+        account = self.certificate.account_id
+        return self._ask("GET", f"/accounts/{account}/cfd_tunnel/{tunnel_id}/configurations")
+
     def _ask(self, method: str, path: str, *, gone_is_fine: bool = False) -> bytes:
         where = urlsplit(self.base)
         host, port = where.hostname or "", where.port

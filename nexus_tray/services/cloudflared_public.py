@@ -14,6 +14,8 @@ from nexus_tray.model import Facts, Hop, Reason
 from nexus_tray.services.transport import HTTP2
 
 DASHBOARD = "https://one.dash.cloudflare.com"
+FOREIGN = "tunnel-ingress-foreign"
+"""The code of the reason to end a tunnel whose rules lead past the gateway."""
 _MOST_SAID = 100
 
 
@@ -47,7 +49,7 @@ def foreign(rule: IngressRule | None, way: Way) -> Failure:
     """The rules lead somewhere else than to the gateway. None: they could not be read.
 
     FATAL: it is not tried again by itself, for only a running cloudflared is told its rules, and
-    while it runs they are public.
+    while it runs they are public. `app.ingress_watch` notices where it can.
     """
     where = "Cloudflare's configuration of this tunnel could not be understood."
     if rule is not None:
@@ -56,7 +58,7 @@ def foreign(rule: IngressRule | None, way: Way) -> Failure:
     return Failure(
         Cause.FATAL,
         Reason(
-            code="tunnel-ingress-foreign",
+            code=FOREIGN,
             hop=Hop.CLOUDFLARED,
             what=where,
             meaning="Nothing but the gateway may be public, so the tunnel was ended at once.",
@@ -145,7 +147,7 @@ def token_steps(
         f"Add {wished}, or open each that is there.",
         f"Service: {_pasted(value)}. Save it.",
     ]
-    if code == "tunnel-ingress-foreign":
+    if code == FOREIGN:
         steps.append(f"Start the tunnel again: nexus-tray tunnel restart {name}")
     elif not routes:
         steps.append(f"Add a route for it here: nexus-tray tunnel route add {name} HOSTNAME")
@@ -153,7 +155,7 @@ def token_steps(
 
 
 _AT_CLOUDFLARE = frozenset(
-    ("tunnel-ingress-foreign", "tunnel-no-hostnames", "tunnel-no-routes", "tunnel-no-websockets")
+    (FOREIGN, "tunnel-no-hostnames", "tunnel-no-routes", "tunnel-no-websockets")
 )
 
 

@@ -1,10 +1,20 @@
 """Rules that were put right at Cloudflare are noticed, without starting anything to look."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cloudflare.lab import Lab
+from nexus_tray.app.ingress_watch import Around, IngressWatch
+from nexus_tray.app.zones import Zones
+from nexus_tray.core.driver import Input, Restart
+from nexus_tray.core.snapshot import compose
+from nexus_tray.model import Desired, Hop, Reason, Service, ServiceKind, ServiceState, Snapshot
+from nexus_tray.paths import find
+from nexus_tray.services.cloudflared_public import FOREIGN, Way
+from nexus_tray.settings import TunnelSettings
+from tests.cloudflare.lab import Lab, until
 
 OURS = "unix:/run/gateway.sock"
 WRONG = ("code.lab.example", "http://127.0.0.1:22")
