@@ -7,7 +7,7 @@ import { useNow } from "/live.js";
 import { Act, Copy, Failure, State, say, toast, useAction } from "/parts.js";
 import { Bundle } from "/doctor-bundle.js";
 import { FOUND, report, summary, why } from "/doctor-report.js";
-import { Programs } from "/programs.js";
+import { Programs, useSetup } from "/programs.js";
 import { clock, inert, span } from "/words.js";
 
 let last = null; // of this tab: going to another page and back does not examine again
@@ -22,6 +22,7 @@ export function Doctor({ live }) {
     set(last);
     say(`Examined: ${summary(last.checks)}.`);
   });
+  const [setup, failed, read] = useSetup([live.boot, found?.at]);
   useEffect(() => { if (!last) run(); }, []);
   return html`<div class="stack"><header class="row top"><div><h1>Doctor</h1>
       <p class="dim">Looks at everything between your phone and OpenCode, and says what to do. Looking changes nothing.</p></div>
@@ -31,7 +32,7 @@ export function Doctor({ live }) {
     <${Failure} error=${error} />
     <${Progress} busy=${busy} found=${found} />
     ${found && html`<${Found} found=${found} again=${run} />`}
-    <${Programs} also=${[live?.boot, found?.at]} /><${Bundle} /></div>`;
+    ${(found || error) && (setup || failed) && html`<${Programs} setup=${setup} error=${failed} read=${read} /><${Bundle} />`}</div>`;
 }
 
 const again = (busy, found) => {

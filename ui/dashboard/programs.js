@@ -23,9 +23,8 @@ export function useSetup(also) {
   return [setup, error, read];
 }
 
-/** A section of its own. `also`: what may change it. */
-export function Programs({ also }) {
-  const [setup, error, read] = useSetup(also);
+/** A section of its own, of what `useSetup` found. */
+export function Programs({ setup, error, read }) {
   return html`<section class="sheet" aria-labelledby="programs"><h2 id="programs">Programs</h2>
     <${Failure} error=${error} />
     ${setup && html`<ul class="list">${setup.tools.map((tool) => html`<${Tool} key=${tool.name} tool=${tool} read=${read} />`)}</ul>
