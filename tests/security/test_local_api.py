@@ -39,6 +39,11 @@ BODIES: dict[str, dict[str, object]] = {
     "Secret": {"secret": "sk-1"},
     "Passphrase": {"passphrase": "open sesame"},
     "PauseUntil": {"until_at": None},
+    "NewTunnel": {"name": "new"},
+    "Routes": {"routes": [{"hostname": "code.example.com"}]},
+    "Token": {"token": "eyJ-1"},
+    "ImportPlace": {"path": "/home/ada/.cloudflared/cert.pem"},
+    "YesOrNo": {"yes": True},
     "dict": {"opencode": {"program": "/tmp/evil"}},
 }
 
