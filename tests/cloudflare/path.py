@@ -15,6 +15,7 @@ from nexus_tray.core.driver import Exited, Observed, Probed
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.machine import Policy
 from nexus_tray.core.supervisor import Clock, Entry, Supervisor
+from nexus_tray.gateway.routes import OPENCODE_ONLY
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.model import Desired, Level, Reason, Service, ServiceKind, ServiceState, Snapshot
 from nexus_tray.services.address_watch import Times
@@ -72,6 +73,7 @@ class Path:
         self.socket = folder / "run" / "gateway.sock"
         self.site = SmallSite()
         self.gateway = Gateway(self.site, no_shape, self.socket)
+        self.gateway.set_routes({TUNNEL: OPENCODE_ONLY})
         self.transports = Transports(identify=lambda: self.network)
         self.network: str | None = "home"
         self.told_times: list[float] = []
@@ -101,6 +103,7 @@ class Path:
                     network=lambda: self.network,
                     restarts=lambda _: self.tunnel.restarts if self.tunnel else 0,
                     note=lambda *note: self.notes.append(note),
+                    log=lambda _, level, text: self.log.append((level, text)),
                     front=self.front or lab.front,
                     times=self.times,
                 )
