@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.signin.reference_clock import since_boot
-from nexus_tray.model import Problem, Reason
+from nexus_tray.model import Level, Problem, Reason
 from nexus_tray.reports import CertificateReport
 from nexus_tray.services import address_faults, public_certificate, public_visit
 from nexus_tray.services.address_changes import MANY, AddressChanges
@@ -35,7 +35,8 @@ Note = Callable[[str, str, Reason | None], None]
 class Around:
     """What is needed of the rest. `tell_time` hears Cloudflare's time. `network`: the one we are
     on, None: none. `restarts`: how often a service was started again unasked. `note` writes into
-    the journal. `front`: the tests' own Cloudflare, instead of DNS and the real one."""
+    the journal, `log` into the tunnel's log. `front`: the tests' own Cloudflare, instead of DNS
+    and the real one."""
 
     file: Path
     gateway: Callable[[], Gateway]
@@ -43,6 +44,7 @@ class Around:
     network: Callable[[], str | None]
     restarts: Callable[[str], int]
     note: Note
+    log: Callable[[str, Level, str], None]
     front: Front | None = None
     times: Times | None = None
 
@@ -71,6 +73,7 @@ class Addresses:
         self._names: dict[str, tuple[str, ...]] = {}
         self._met: dict[str, _Met] = {}
         self._tried: dict[str, float] = {}
+        self._last: dict[str, Seen] = {}
 
     def watch(self, name: str, *, quick: bool) -> AddressWatch:
         """The watch of that tunnel; the same as long as its kind is."""
@@ -119,7 +122,7 @@ class Addresses:
             served=lambda: around.gateway().visits(name),
             online=lambda: around.network() is not None,
             tell_time=around.tell_time,
-            met=self._keep,
+            met=lambda found, at: self._take(name, found, at),
             connected=connected,
             now=self._steady,
             wall=self._wall,
@@ -129,6 +132,17 @@ class Addresses:
         question = self._around.gateway().ask_proof(name)
         front = self._around.front or (Front() if early else None)
         return public_visit.visit(hostname, question, Way(front=front))
+
+    def _take(self, name: str, met: Visit, at: float) -> None:
+        """Keep what a visit brought, and log what is another thing than the time before."""
+        with self._lock:
+            before = self._last.get(met.hostname, Seen.OURS)
+            self._last[met.hostname] = met.seen
+        self._keep(met, at)
+        if met.seen is not before:
+            well = met.seen is Seen.OURS
+            text = address_faults.told(met)
+            self._around.log(name, Level.INFO if well else Level.WARNING, text)
 
     def _keep(self, met: Visit, at: float) -> None:
         if met.certificate is None and met.trouble is None:

@@ -80,6 +80,7 @@ class Fleet:
                 network=self._transports.network,
                 restarts=parts.restarts,
                 note=parts.note,
+                log=lambda name, level, text: parts.append(name, level, text),
                 front=self._lab.front if self._lab else None,
             )
         )

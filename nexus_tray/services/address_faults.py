@@ -28,6 +28,19 @@ OFTEN_CHANGED = Reason(
 )
 
 
+def told(met: Visit) -> str:
+    """What a visit met, as a line for the log."""
+    if met.seen is Seen.OURS:
+        return f"The public address {met.hostname} leads to the gateway (proved by a visit)."
+    if met.seen is Seen.GUARDED:
+        return (
+            f"A visit of {met.hostname} was held up by Cloudflare's own rules; that proves nothing."
+        )
+    if met.seen is Seen.NO_WAY:
+        return f"{met.hostname} could not be visited from this computer."
+    return f"A visit of our own failed: {of(met).what}"
+
+
 def of(met: Visit) -> Reason:
     """What is wrong, from a visit that did not meet our gateway."""
     if met.trouble is not None:
