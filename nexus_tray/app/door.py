@@ -184,6 +184,7 @@ class Door:
                     files=static.load(ui_folder("gateway")),
                     events=self._bridge.websocket,
                     manifest=manifest.local_copy,
+                    routes=lambda: self._routes,
                 )
             )
             ending.callback(site.close)

@@ -120,12 +120,14 @@ class Response:
 
 @dataclass(frozen=True)
 class Principal:
-    """A signed-in session. `id` is opaque, not secret; upstream pools are kept per id."""
+    """A signed-in session. `id` is opaque, not secret; upstream pools are kept per id.
+    `preview`: it counts at one preview host and nowhere else."""
 
     id: str
     name: str
     door: DoorKind
     expires_at: float = field(default=0.0, compare=False)
+    preview: bool = False
 
 
 class Channel(Protocol):

@@ -39,6 +39,7 @@ class SessionRow(Value, frozen=True):
     """One signed-in browser. `id` is public; times are seconds since the epoch.
 
     A session belongs to its kind of door and to the host name its cookie was set for.
+    `parent`: it is one for a preview, and ends with the session of that id (empty: it is not).
     """
 
     id: str
@@ -49,6 +50,7 @@ class SessionRow(Value, frozen=True):
     created_at: float
     seen_at: float
     expires_at: float
+    parent: str = ""
 
     def valid_at(self, now: float, seen_at: float) -> bool:
         """Neither idle for too long nor too old; not yet begun means the clock fell back."""
@@ -119,7 +121,9 @@ class Accounts:
         outlived by a sign-in that was under way.
 
         The 26th takes the place of one that is over, else of one at the local door (a new
-        ticket costs nothing there), else of the one unused for longest.
+        ticket costs nothing there), else of the one unused for longest. One for a preview takes
+        the place of the one that its parent had there, and False also means that the parent
+        has ended.
         """
         with self._database.write() as connection:
             if password_id is not None:
@@ -127,32 +131,40 @@ class Accounts:
                 if now is None or now[0] != password_id:
                     return False
             ended = self._end(connection, "replaced", row.name, row.address, "id = ?", (old,))
-            ended += self._make_room(connection, row)
+            if row.parent:
+                held = connection.execute("SELECT 1 FROM sessions WHERE id = ?", (row.parent,))
+                if held.fetchone() is None:
+                    return False
+                place, values = "parent = ? AND host = ?", (row.parent, row.host)
+                ended += self._end(connection, "replaced", row.name, row.address, place, values)
+            else:
+                ended += self._make_room(connection, row)
             connection.execute(
                 "INSERT INTO sessions (id, token_hash, door, host, name, address, created_at,"
-                " seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " seen_at, expires_at, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (row.id, fingerprint(token), row.door, row.host, row.name, row.address,
-                 row.created_at, row.seen_at, row.expires_at),
+                 row.created_at, row.seen_at, row.expires_at, row.parent),
             )  # fmt: skip
             how = AuditEvent.TICKET_USED if password_id is None else AuditEvent.SIGN_IN
-            self._audit.add(connection, how, row.name, row.address, "signed in")
+            where = f"to the preview at {row.host}" if row.parent else "signed in"
+            self._audit.add(connection, how, row.name, row.address, where)
         self._tell(ended)
         return True
 
     def session(self, token: str) -> SessionRow | None:
         """The session of a cookie's token, valid or not; microseconds."""
         rows = self._database.read(
-            "SELECT id, door, host, name, address, created_at, seen_at, expires_at"
+            "SELECT id, door, host, name, address, created_at, seen_at, expires_at, parent"
             " FROM sessions WHERE token_hash = ?",
             (fingerprint(token),),
         )
         return _session(rows[0]) if rows else None
 
     def sessions(self) -> list[SessionRow]:
-        """All stored sessions, last seen first."""
+        """All stored sessions, last seen first; those for previews go with their parents."""
         rows = self._database.read(
-            "SELECT id, door, host, name, address, created_at, seen_at, expires_at"
-            " FROM sessions ORDER BY seen_at DESC"
+            "SELECT id, door, host, name, address, created_at, seen_at, expires_at, parent"
+            " FROM sessions WHERE parent = '' ORDER BY seen_at DESC"
         )
         return [_session(row) for row in rows]
 
@@ -233,7 +245,8 @@ class Accounts:
     def _make_room(self, connection: sqlite3.Connection, row: SessionRow) -> list[str]:
         """End what is beyond the limit, counting the session that is about to come."""
         surplus = (
-            "id IN (SELECT id FROM sessions ORDER BY min(expires_at, seen_at + ?) <= ?,"
+            "id IN (SELECT id FROM sessions WHERE parent = '' ORDER BY"
+            " min(expires_at, seen_at + ?) <= ?,"
             " door = 'local', seen_at DESC LIMIT -1 OFFSET ?)"
         )
         values = (IDLE_SECONDS, row.created_at, MOST_SESSIONS - 1)
@@ -248,11 +261,17 @@ class Accounts:
         condition: str = "1",
         values: tuple[object, ...] = (),
     ) -> list[str]:
-        """Delete sessions and write a row for each. `condition` is text of ours, never input."""
+        """Delete sessions, and those for previews that hang on them, and write a row for each.
+        `condition` is text of ours, never input."""
         ended = connection.execute(
             f"DELETE FROM sessions WHERE {condition} RETURNING id, name",  # noqa: S608
             values,
         ).fetchall()
+        for parent in [row[0] for row in ended]:
+            ended += connection.execute(
+                "DELETE FROM sessions WHERE parent = ? RETURNING id, name || ' (preview)'",
+                (parent,),
+            ).fetchall()
         event = AuditEvent.SESSION_ENDED if why else AuditEvent.SIGN_OUT
         for _, name in ended:
             self._audit.add(connection, event, who, address, f"{name}: {why or 'signed out'}")
@@ -270,5 +289,6 @@ def fingerprint(token: str) -> bytes:
 
 
 def _session(row: tuple[object, ...]) -> SessionRow:
-    keys = ("id", "door", "host", "name", "address", "created_at", "seen_at", "expires_at")
+    keys = ("id", "door", "host", "name", "address", "created_at", "seen_at", "expires_at",
+            "parent")  # fmt: skip
     return SessionRow(**dict(zip(keys, row, strict=True)))  # type: ignore[arg-type]

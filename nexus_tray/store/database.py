@@ -56,6 +56,7 @@ MIGRATIONS: tuple[str, ...] = (
         outcome  TEXT NOT NULL
     ) STRICT;
     """,
+    "ALTER TABLE sessions ADD COLUMN parent TEXT NOT NULL DEFAULT '';",
 )
 """Version n of the file is reached by the first n scripts. Append; never edit one."""
 

@@ -9,6 +9,8 @@ from any thread; the cache forgets them before `on_end` is called.
 Cookies (SECURITY.md "Sessions"): `__Host-nexus` where visitors come over TLS; at the
 local door, plain http on loopback, neither `Secure` nor `__Host-` works everywhere, and
 cookies ignore ports, so its cookie has its own name and its sessions count nowhere else.
+A preview host has a cookie and sessions of its own, which count at that host only while it
+leads to a preview, and end with the session at OpenCode's host that they came from.
 """
 
 import re
@@ -24,6 +26,7 @@ from nexus_tray.store.accounts import ABSOLUTE_SECONDS, Accounts, SessionRow, fi
 from nexus_tray.store.audit import Audit
 
 COOKIES = {DoorKind.TUNNEL: "__Host-nexus", DoorKind.LOCAL: "nexus_local"}
+PREVIEW_COOKIE = "__Host-nexus-preview"
 CACHED_SECONDS = 30.0
 _TOUCH_SECONDS = 300.0
 _MOST_CACHED = 64
@@ -89,12 +92,20 @@ class Sessions:
         return self._audit.clock_is_behind() or self._reference.off()
 
     def begin(
-        self, visitor: Visitor, name: str, *, password_id: str | None, old: Principal | None
+        self,
+        visitor: Visitor,
+        name: str,
+        *,
+        password_id: str | None,
+        old: Principal | None,
+        parent: Principal | None = None,
     ) -> str | None:
         """A new session under a new id; the Set-Cookie value, or None (password changed).
 
         `old` is the session the browser had, which ends: what was known before signing
-        in is worth nothing after it (SECURITY.md 8). Waits for the disk. Raises Problem.
+        in is worth nothing after it (SECURITY.md 8). `parent`: one for a preview host, which
+        lives no longer than that session (None also if that has ended). Waits for the disk.
+        Raises Problem.
         """
         token, now = secrets.token_urlsafe(32), self._wall()
         row = SessionRow(
@@ -105,17 +116,19 @@ class Sessions:
             address=visitor.address,
             created_at=now,
             seen_at=now,
-            expires_at=now + ABSOLUTE_SECONDS,
+            expires_at=parent.expires_at if parent else now + ABSOLUTE_SECONDS,
+            parent=parent.id if parent else "",
         )
         old_id = old.id if old else None
         if not self._accounts.add_session(row, token, password_id=password_id, old=old_id):
             return None
-        return _set_cookie(visitor.door.kind, token, int(ABSOLUTE_SECONDS))
+        lasts = int(max(0.0, row.expires_at - now))
+        return _set_cookie(visitor.door.kind, token, lasts, preview=parent is not None)
 
     def end(self, principal: Principal, address: str) -> str:
         """Sign out: the Set-Cookie value that removes the cookie. Waits for the disk."""
         self._accounts.end_session(principal.id, principal.name, address)
-        return _set_cookie(principal.door, "", 0)
+        return _set_cookie(principal.door, "", 0, preview=principal.preview)
 
     def sweep(self) -> None:
         """End what is over and save when sessions were last used. About once a minute,
@@ -149,7 +162,8 @@ class Sessions:
                 return verified
 
     def _remember(self, token: str, row: SessionRow, endings: int) -> _Verified | None:
-        principal = Principal(row.id, row.name, DoorKind(row.door), row.expires_at)
+        kind, preview = DoorKind(row.door), bool(row.parent)
+        principal = Principal(row.id, row.name, kind, row.expires_at, preview)
         with self._lock:
             if endings != self._endings:
                 return None
@@ -164,6 +178,8 @@ class Sessions:
         """The session is of this door and host, and its time has not run out."""
         row, door = verified.row, visitor.door.kind
         if row.door != door or row.host != visitor.host:
+            return False
+        if bool(row.parent) != (visitor.preview is not None):
             return False
         if door is not DoorKind.LOCAL and self.clock_uncertain():
             return False
@@ -195,7 +211,14 @@ def _cookie(request: Request) -> str | None:
     Repeated is refused because somebody else set the other one (another port of the
     machine can, RFC 6265 8.5), and which is meant cannot be told.
     """
-    name = COOKIES[request.visitor.door.kind]
+    visitor = request.visitor
+    name = COOKIES[visitor.door.kind] if visitor.preview is None else PREVIEW_COOKIE
+    value = cookie_value(request, name)
+    return value if value is not None and _TOKEN.fullmatch(value) else None
+
+
+def cookie_value(request: Request, name: str) -> str | None:
+    """The value of the one cookie of that name; None if it is missing or repeated."""
     found = []
     for key, value in request.headers:
         if key == b"cookie":
@@ -203,13 +226,14 @@ def _cookie(request: Request) -> str | None:
                 left, _, right = pair.strip().partition("=")
                 if left == name:
                     found.append(right)
-    return found[0] if len(found) == 1 and _TOKEN.fullmatch(found[0]) else None
+    return found[0] if len(found) == 1 else None
 
 
-def _set_cookie(door: DoorKind, token: str, max_age: int) -> str:
+def _set_cookie(door: DoorKind, token: str, max_age: int, *, preview: bool) -> str:
     """RFC 6265bis: `__Host-` demands Secure, Path=/ and no Domain."""
     secure = "" if door is DoorKind.LOCAL else "; Secure"
-    return f"{COOKIES[door]}={token}; Path=/; Max-Age={max_age}; HttpOnly{secure}; SameSite=Lax"
+    name = PREVIEW_COOKIE if preview else COOKIES[door]
+    return f"{name}={token}; Path=/; Max-Age={max_age}; HttpOnly{secure}; SameSite=Lax"
 
 
 _SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Mac OS X", "CrOS", "Linux")

@@ -123,3 +123,13 @@ def trouble(title: str, machine: str, reason: Reason, *, back: bool = False) -> 
 def short(title: str, machine: str, sentence: str) -> bytes:
     """A page of one sentence."""
     return frame(title, machine, f"<h1>{text(title)}</h1><p>{text(sentence)}</p>")
+
+
+def onward(machine: str, host: str, address: str) -> bytes:
+    """A page that leads on to a preview by itself; `address` is the whole link."""
+    return frame(
+        "Opening the preview",
+        machine,
+        f"<h1>Opening the preview</h1><p>It is at {text(host)}.</p>"
+        f'<p><a class="button" rel="noreferrer" href="{text(address)}">Go on</a></p>',
+    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.http import PREFIX, Channel, DoorKind, Principal, Request, Response
+from nexus_tray.gateway.routes import Table
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.sessions import Sessions, browser_name
 from nexus_tray.gateway.signin.signing_in import ComeBack, SignedIn, SignIn, T
@@ -27,6 +28,7 @@ from nexus_tray.gateway.site.forms import (
     wants_page,
     with_next,
 )
+from nexus_tray.gateway.site.previews import Previews
 from nexus_tray.gateway.site.replies import HTML, only, post_refused, refusal, see
 from nexus_tray.gateway.site.static import StaticFile
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
@@ -46,6 +48,7 @@ class World:
 
     `machine` is the computer's name as visitors see it. `events` accepts a WebSocket of
     the event bridge; `manifest` answers the web manifest's paths from its copy, else None.
+    `routes` says where each tunnel leads.
     """
 
     machine: str
@@ -58,6 +61,7 @@ class World:
     files: Mapping[str, StaticFile]
     events: Callable[[Request, Principal], Handler | Response]
     manifest: Callable[[Request], Response | None]
+    routes: Callable[[], Table] = dict
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -76,13 +80,16 @@ class GatewaySite:
             self._run,
             world.monotonic,
         )
+        self._previews = Previews(world, self._run, world.monotonic)
 
     def close(self) -> None:
         """Wait for what is under way and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def body_limit(self, request: Request) -> int:
-        """Strangers may send a sign-in form and nothing else."""
+        """Strangers may send a sign-in form and nothing else; on a preview host nothing may."""
+        if request.visitor.preview is not None:
+            return 0
         if request.path == SIGN_IN:
             return SIGN_IN_BODY
         return ANSWER_BODY if self.authenticate(request) else 0
@@ -93,6 +100,11 @@ class GatewaySite:
 
     async def respond(self, request: Request, principal: Principal | None) -> Response:
         """Answer a request under PREFIX."""
+        if request.visitor.preview is not None:
+            try:
+                return await self._previews.respond(request, principal)
+            except Problem as problem:
+                return self._trouble(503, "Not possible just now", problem.reason, back=False)
         name = request.path.removeprefix(PREFIX)
         file = self._world.files.get(name)
         if file is not None:
@@ -119,6 +131,8 @@ class GatewaySite:
                 closed = problem.reason
             if closed is not None:
                 return self._closed(request, closed)
+        if request.visitor.preview is not None:
+            return self._previews.stranger(request)
         if wants_page(request):
             # OpenCode's own front page shows a fresh browser nothing (FACTS.md); ours does
             leads_to = HOME if request.path == "/" else local_path(request.target)
@@ -133,7 +147,7 @@ class GatewaySite:
         """The event bridge's WebSocket; there is no other of ours."""
         if principal is None:
             return refusal(401, "sign-in", "Sign in first, or your session has ended.")
-        if request.path != f"{PREFIX}events":
+        if request.path != f"{PREFIX}events" or request.visitor.preview is not None:
             return refusal(404, "not-here", "No such WebSocket.")
         return self._world.events(request, principal)
 
@@ -185,6 +199,9 @@ class GatewaySite:
         sessions, address = self._world.sessions, request.visitor.address
         set_cookie = await self._run(lambda: sessions.end(principal, address))
         return see(SIGN_IN, ("set-cookie", set_cookie))
+
+    async def _visit(self, request: Request, principal: Principal | None) -> Response:
+        return self._previews.visit(request, principal, SIGN_IN)
 
     async def _enter(self, request: Request, principal: Principal | None) -> Response:
         """The local door's one-time link.
@@ -273,5 +290,6 @@ ROUTES: Mapping[
     "sign-in": {"GET": GatewaySite._sign_in_page, "POST": GatewaySite._sign_in_form},
     "sign-out": {"POST": GatewaySite._sign_out},
     "enter": {"GET": GatewaySite._enter},
+    "visit": {"GET": GatewaySite._visit},
     "answer": {"POST": GatewaySite._answer},
 }
