@@ -140,9 +140,8 @@ class Addresses:
             self._last[met.hostname] = met.seen
         self._keep(met, at)
         if met.seen is not before:
-            well = met.seen is Seen.OURS
-            text = address_faults.told(met)
-            self._around.log(name, Level.INFO if well else Level.WARNING, text)
+            # no warning: one visit proves nothing, and a new address often takes some seconds
+            self._around.log(name, Level.INFO, address_faults.told(met))
 
     def _keep(self, met: Visit, at: float) -> None:
         if met.certificate is None and met.trouble is None:

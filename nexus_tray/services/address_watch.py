@@ -25,7 +25,8 @@ class Times:
     """Seconds, but for `failures` in a row before something is said, and `gone` of them in a row
     before a quick tunnel is taken for lost.
 
-    `often`: between visits while all is well; `failing`: while it is not; `rest`: the longest
+    `often`: between visits while all is well; `failing`: while it is not; `hurry`: in the
+    beginning, until an address answers; `rest`: the longest
     without a visit although visitors come. `fresh`: how long a new quick tunnel's name is not
     looked up and its failures do not count; `settle`: the same for another tunnel's start, and
     after this machine slept, which is known by `asleep` seconds without a look. `again`: the
@@ -34,6 +35,7 @@ class Times:
 
     often: float = 60.0
     failing: float = 15.0
+    hurry: float = 5.0
     rest: float = 600.0
     fresh: float = 90.0
     settle: float = 10.0
@@ -103,11 +105,13 @@ def visited(
     """Every address of the tunnel was visited once. `online`: this machine has a network."""
     if run != state.run or not found:
         return state
-    state = replace(state, visited_at=now, due_at=now + times.failing)
+    new = early(state, now, times, quick=quick)
+    again = times.hurry if new else times.failing
+    state = replace(state, visited_at=now, due_at=now + again)
     if any(met.seen is Seen.OURS for met in found):
         state = _well(replace(state, restarts=0, restarted_at=None, proved=True))
         return _partly(state, found, now, times)
-    if early(state, now, times, quick=quick):
+    if new:
         return state
     if any(met.seen is Seen.GUARDED for met in found):
         return replace(_well(state), due_at=now + times.often)
@@ -134,7 +138,7 @@ def _partly(state: State, found: Sequence[Visit], now: float, times: Times) -> S
         return replace(state, amiss=0, partial=None, due_at=now + times.often)
     amiss = state.amiss + 1
     if amiss < times.failures:
-        return replace(state, amiss=amiss)
+        return replace(state, amiss=amiss, due_at=now + times.failing)
     return replace(state, amiss=amiss, partial=faults.of_one(bad[0]), due_at=now + times.often)
 
 

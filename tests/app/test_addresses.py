@@ -127,7 +127,7 @@ def test_what_visits_meet_is_logged_when_it_changes(tmp_path: Path, authority: A
     for _ in range(3):
         watch.first(1, HOST)
     [(name, level, text)] = bench.lines
-    assert (name, level) == ("work", Level.WARNING)
+    assert (name, level) == ("work", Level.INFO)
     assert "its error 530" in text
     place.script = lambda _: http("302 Go", b"", "Location: https://a.cloudflareaccess.com/")
     watch.first(1, HOST)

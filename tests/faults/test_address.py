@@ -32,7 +32,15 @@ S = ServiceState
 PROGRAMS = cloudflareds()
 QUICKLY = Policy(probe_running=0.2, backoff_first=0.1)
 SHORT = Times(
-    often=0.6, failing=0.3, rest=3.0, fresh=0.5, settle=0.5, asleep=40.0, gone=5, again=3.0
+    often=0.6,
+    failing=0.3,
+    hurry=0.3,
+    rest=3.0,
+    fresh=0.5,
+    settle=0.5,
+    asleep=40.0,
+    gone=5,
+    again=3.0,
 )
 HIDDEN = 1e6
 

@@ -160,11 +160,13 @@ def test_a_new_quick_tunnel_gets_time() -> None:
     assert early(state, T.fresh - 1, T, quick=True)
     assert not early(state, T.fresh, T, quick=True)
     assert not early(state, T.settle, T, quick=False)
-    for n in range(6):
-        state = looked(state, 1, 0, n * T.failing, T)
-        state = visited(state, 1, [UNKNOWN], n * T.failing, T, quick=True, online=True)
+    for n in range(18):
+        state = looked(state, 1, 0, n * T.hurry, T)
+        assert state.due_at == n * T.hurry
+        state = visited(state, 1, [UNKNOWN], n * T.hurry, T, quick=True, online=True)
     assert state.failures == 0
-    assert state.due_at == 6 * T.failing
+    state = visited(state, 1, [UNKNOWN], T.fresh, T, quick=True, online=True)
+    assert (state.failures, state.due_at) == (1, T.fresh + T.failing)
 
 
 def test_after_sleep_it_begins_anew() -> None:
@@ -222,7 +224,8 @@ def test_walk(quick: bool, walk: list[tuple[float, int, int, list[Visit], bool]]
         if now < state.due_at or state.restart:
             continue
         if before.visited_at is not None and before.run == run:  # never hurried
-            assert now - before.visited_at >= T.failing
+            hurried = early(before, before.visited_at, T, quick=quick)
+            assert now - before.visited_at >= (T.hurry if hurried else T.failing)
         state = visited(state, run, found, now, T, quick=quick, online=online)
         grace = early(state, now, T, quick=quick)
         ours = any(one.seen in (Seen.OURS, Seen.GUARDED) for one in found)
