@@ -140,6 +140,18 @@ def set_up(program: Program) -> None:
     assert program.cli("password", "set", given=PASSWORD + "\n").returncode == 0
 
 
+def run_by_token(program: Program, lab: Lab) -> str:
+    """A tunnel made at Cloudflare, run by its token, which is given wrongly first; the token."""
+    token = str(lab.make_tunnel("office.lab.example")["token"])
+    create = ("tunnel", "create", "office", "--kind", "token", "--host", "office.lab.example")
+    assert program.cli(*create, given=f"install {token[:-9]}\n").returncode == 4
+    made = program.cli(*create, given=f"sudo cloudflared service install {token}\n")
+    assert made.returncode == 0, made.stderr
+    other = lab.make_tunnel()["token"]
+    assert program.cli("tunnel", "token", "office", given=f"{other}\n").returncode == 4
+    return token
+
+
 def spoil(api: Api) -> None:
     """Secrets where the API does not expect them: its complaints must not repeat them."""
     for method, path, body in (
@@ -161,7 +173,7 @@ def everything_told(program: Program, api: Api) -> dict[str, bytes]:
     told = {
         path: api.ask("GET", path)[1]
         for path in (
-            "/snapshot", "/journal", "/config", "/services", "/openapi.json",
+            "/snapshot", "/journal", "/config", "/services", "/tunnels", "/openapi.json",
             "/logs?limit=10000", "/logs/export?format=text", "/logs/export?format=csv",
             "/logs/export?format=jsonl",
         )
@@ -169,7 +181,14 @@ def everything_told(program: Program, api: Api) -> dict[str, bytes]:
     for path in ("/examinations", "/support-bundles"):
         status, told[path] = api.ask("POST", path)
         assert status == 200, told[path]
-    for command in (["status"], ["status", "--json"], ["logs", "-n", "10000"], ["config", "list"]):
+    for command in (
+        ["tunnel", "list", "--json"],
+        ["tunnel", "status", "office"],
+        ["status"],
+        ["status", "--json"],
+        ["logs", "-n", "10000"],
+        ["config", "list"],
+    ):
         done = program.cli(*command)
         told["nexus-tray " + " ".join(command)] = (done.stdout + done.stderr).encode()
     return told
@@ -191,9 +210,12 @@ def test_no_secret_is_anywhere_it_need_not_be(
 ) -> None:
     program.start()
     set_up(program)
-    snapshot = program.wait_running("opencode", "gateway", "quick")
-    assert snapshot.address is not None
-    phone = Visitor(lab, snapshot.address)
+    token = run_by_token(program, lab)
+    snapshot = program.wait_running("opencode", "gateway", "quick", "office")
+    quick = snapshot.service("quick")
+    assert quick is not None
+    assert quick.facts.address
+    phone = Visitor(lab, quick.facts.address)
     api = Api(program)
 
     assert phone.ask("POST", "/_nexus/sign-in", {"password": WRONG}) == 403
@@ -213,6 +235,8 @@ def test_no_secret_is_anywhere_it_need_not_be(
 
     opencode, cloudflared = program.pid_of("opencode"), program.pid_of("quick")
     assert environment_of(opencode, "CANARY_API_KEY") == PROVIDER_KEY
+    assert token not in str(psutil.Process(opencode).environ())
+    assert environment_of(program.pid_of("office"), "TUNNEL_TOKEN") == token
     secrets = {
         "password": PASSWORD,
         "wrong password": WRONG,
@@ -225,6 +249,8 @@ def test_no_secret_is_anywhere_it_need_not_be(
         "ticket": ticket,
         "API token": api.token,
         "OpenCode's password": environment_of(opencode, "OPENCODE_SERVER_PASSWORD"),
+        "tunnel's token": token,
+        "tunnel's secret": json.loads(base64.b64decode(token))["s"],
         "channel secret": environment_of(cloudflared, "TUNNEL_TAG").partition("=")[2],
     }
     assert all(len(secret) > 10 for secret in secrets.values()), secrets
