@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from nexus_tray import __version__
-from nexus_tray.cli import access, actions, doctor, log_view
+from nexus_tray.cli import access, actions, doctor, log_view, programs
 from nexus_tray.cli.console import EXIT_HELP
 from nexus_tray.cli.tunnel_parser import add_tunnels
 from nexus_tray.inert import inert
@@ -37,6 +37,7 @@ def build() -> argparse.ArgumentParser:
     _add_secret(nouns)
     _add_autostart(nouns)
     _add_doctor(nouns)
+    _add_programs(nouns)
     ending = _verb(nouns, "quit", actions.quit_program, "end the program in order")
     ending.add_argument("--no-wait", action="store_true", help="do not wait until it has ended")
     return parser
@@ -188,3 +189,15 @@ def _add_doctor(nouns: Any) -> None:
     add("--bundle", metavar="FILE", default="", help=text)
     add("--repair", metavar="CHECK", default="", help="do what is offered for this check")
     verb.set_defaults(alone=doctor.doctor_alone)
+
+
+def _add_programs(nouns: Any) -> None:
+    text = "where OpenCode and cloudflared are; fetch, update, go back"
+    verb = _verb(nouns, "programs", programs.programs, text)
+    verbs = verb.add_subparsers(metavar="[VERB]")
+    for name, action, text in (
+        ("fetch", programs.fetch, "fetch one that is missing, or update our own copy"),
+        ("back", programs.back, "go back to the version that the last update replaced"),
+    ):
+        below = _verb(verbs, name, action, text, below=True)
+        below.add_argument("name", metavar="PROGRAM", choices=("opencode", "cloudflared"))
