@@ -7,6 +7,7 @@ May import `gateway.*` below the relay, and asyncio. Runs on the gateway's event
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import ssl
@@ -146,17 +147,15 @@ class UpstreamPool:
             connection.failed()
 
     async def _connect_preview(self, connection: UpstreamConnection, preview: Preview) -> None:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(preview.connect_timeout):
                 context = await self._context(preview) if preview.tls else None
-                await loop.create_connection(
-                    lambda: connection,
-                    preview.host,
-                    preview.port,
-                    ssl=context,
-                    server_hostname=preview.host if context is not None else None,
-                )
+                *others, last = _hosts(preview)
+                for host in others:
+                    with contextlib.suppress(ConnectionError):
+                        await _open(connection, preview, host, context)
+                        return
+                await _open(connection, preview, last, context)
         except (OSError, ValueError, ssl.CertificateError) as error:  # names, sockets, TLS, time
             log.info("a preview could not be reached: %s", type(error).__name__)
             connection.why = _why(error, preview)
@@ -183,6 +182,24 @@ class UpstreamPool:
         address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
         return address.is_loopback or peer[0] == here[0] or (mapped or address).is_loopback
+
+
+def _hosts(preview: Preview) -> tuple[str, ...]:
+    """`localhost` is either address, whatever the machine's own list of names says."""
+    local = preview.host == "localhost" or preview.host.endswith(".localhost")
+    return ("127.0.0.1", "::1") if local else (preview.host,)
+
+
+async def _open(
+    connection: UpstreamConnection, preview: Preview, host: str, context: ssl.SSLContext | None
+) -> None:
+    await asyncio.get_running_loop().create_connection(
+        lambda: connection,
+        host,
+        preview.port,
+        ssl=context,
+        server_hostname=None if context is None else preview.host,
+    )
 
 
 def _make_context(preview: Preview) -> ssl.SSLContext:
