@@ -6,11 +6,13 @@ be opened (the gateway stays shut then, SECURITY.md). Any thread may call.
 """
 
 import contextlib
+import logging
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nexus_tray.commands import AnyCommand, Outcome
@@ -31,9 +33,11 @@ from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.settings import TunnelSettings
 from nexus_tray.store.accounts import Accounts
-from nexus_tray.store.audit import Audit
+from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import open_database
 from nexus_tray.system import descriptors
+
+log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
 
@@ -201,6 +205,7 @@ class Door:
                 on_upstream=copy,
                 on_end=self._bridge.close,
             )
+            gateway.tell_denials(_denials(audit, ending))
             self._accounts, self._audit = accounts, audit
             self._ending = ending.pop_all()
         return gateway
@@ -211,6 +216,31 @@ class Door:
         if gateway is not None:
             gateway.cut(principal_id)
             gateway.run_soon(lambda: self._bridge.cut(principal_id))
+
+
+def _denials(audit: Audit, ending: contextlib.ExitStack) -> Callable[[str, str], None]:
+    """Rows for whom the doors turned away (SECURITY.md 37), written in a thread. A flood makes
+    few of them, and waits nowhere: beyond a hundred under way they are not even counted."""
+    writer = ThreadPoolExecutor(1, "nexus-denials")
+    ending.callback(writer.shutdown, wait=True, cancel_futures=True)
+    room = threading.BoundedSemaphore(100)
+
+    def write(address: str, why: str) -> None:
+        try:
+            audit.crowd(AuditEvent.DENIED, address, why, time.monotonic())
+        except Problem as problem:
+            log.warning("a denial could not be written down: %s", problem.reason.what)
+        finally:
+            room.release()
+
+    def tell(address: str, why: str) -> None:
+        if room.acquire(blocking=False):
+            try:
+                writer.submit(write, address, why)
+            except RuntimeError:  # the program ends
+                room.release()
+
+    return tell
 
 
 def _every(seconds: float, work: Callable[[], None]) -> Callable[[], None]:

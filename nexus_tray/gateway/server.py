@@ -164,6 +164,10 @@ class Gateway:
         it leads nowhere."""
         self._call(lambda: self._relay.reroute(table))
 
+    def tell_denials(self, on_denial: Callable[[str, str], None]) -> None:
+        """Have it told whom the doors turned away, as (address, why). On the loop: at once."""
+        self._relay.on_denial = on_denial
+
     def bar_ports(self, ports: Callable[[], frozenset[int]]) -> None:
         """Further ports of this program's own, to which no route may lead; asked on the loop."""
         self._barred = ports

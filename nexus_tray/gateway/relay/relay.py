@@ -12,13 +12,17 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from nexus_tray.gateway.bounds import Bounds, Counters, Tally
-from nexus_tray.gateway.http import Principal, Shape, Site
+from nexus_tray.gateway.http import Principal, Request, Shape, Site
 from nexus_tray.gateway.meter import Meters
 from nexus_tray.gateway.proof import Proofs
 from nexus_tray.gateway.relay.pool import UpstreamPool
 from nexus_tray.gateway.routes import Table
 
 log = logging.getLogger(__name__)
+
+
+def _nobody_told(address: str, why: str) -> None:
+    """Whom the doors turn away, where nobody asked to be told of it."""
 
 
 class Connection(Protocol):
@@ -72,6 +76,7 @@ class Relay:
         self.pool = UpstreamPool(bounds, clock, self.meters.opencode)
         self.proofs = Proofs(clock)
         self.routes: Table = {}
+        self.on_denial: Callable[[str, str], None] = _nobody_told
         self._connections: dict[Connection, None] = {}  # in the order of their coming
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -120,6 +125,10 @@ class Relay:
         for connection in list(self._connections):
             if connection.door == name:
                 connection.abort()
+
+    def deny(self, request: Request | None, why: str) -> None:
+        """Somebody was turned away at a door, or for the host or the origin he named."""
+        self.on_denial("unknown" if request is None else request.visitor.address, why)
 
     def reroute(self, table: Table) -> None:
         """Lead by this table from now on. What still leads to the same service goes on."""

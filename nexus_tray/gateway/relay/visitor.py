@@ -141,6 +141,7 @@ class VisitorConnection(Wire):
         place = routes.lead(self._relay.routes, request.visitor.door, request.visitor.host)
         if place is routes.Lead.NOWHERE:
             self._relay.tally.refuse(404)
+            self._relay.deny(request, "asked for a host name that leads nowhere")
             self._answer(answers.nowhere(), keep=False)
             return
         copy = None
@@ -240,6 +241,8 @@ class VisitorConnection(Wire):
 
     def _refuse(self, refusal: Refused) -> None:
         self._relay.tally.refuse(refusal.status)
+        if refusal.status == 403:
+            self._relay.deny(self._request, refusal.why)
         self._give_up(answers.plain(refusal.status, refusal.why))
 
     def _give_up(self, response: Response) -> None:
