@@ -100,7 +100,9 @@ class World:
 
     def trail(self) -> list[tuple[str, str, str]]:
         """Newest first: event, who, outcome."""
-        return [(str(r.event), r.who, r.outcome) for r in self.door.audit().newest()]
+        # who came after the tunnels were cut is turned away, and may be written down already
+        rows = [row for row in self.door.audit().newest() if row.event != "denied"]
+        return [(str(r.event), r.who, r.outcome) for r in rows]
 
     def close(self) -> None:
         for client in self.clients:
