@@ -100,7 +100,8 @@ def tunnel(service: Service) -> Finding:
         plural = "" if facts.connections == 1 else "s"
         count = f"{facts.connections} connection{plural} over {how}" if facts.connections else how
         places = f" ({', '.join(facts.locations)})" if facts.locations else ""
-        return good(f"{count}{places}")
+        proved = "proved" if facts.proved_at is not None else "not yet proved"
+        return good(f"{count}{places}, {proved} end to end")
     if service.reason is not None:
         if state in (ServiceState.FAILED, ServiceState.BACKOFF, ServiceState.DEGRADED):
             return bad(service.reason)
