@@ -148,7 +148,7 @@ class Importing:
         """The zone here to which its host names belong; empty where none is known."""
         for zone in self._zones.all():
             known = zone.name and zone.account_id == found.credentials.AccountTag
-            if known and any(host.endswith(str(zone.name)) for host in found.hostnames):
+            if known and any(f".{host}".endswith(f".{zone.name}") for host in found.hostnames):
                 return zone.id
         return ""
 

@@ -27,7 +27,7 @@ BROKEN_OFF = _reason(
 
 def cancelled(said: str) -> Reason:
     """It was cancelled, and what came of that."""
-    return _reason("job-cancelled", said)
+    return _reason("job-cancelled", f"It was cancelled. {said}".strip())
 
 
 def busy(subject: str, job: Job) -> Reason:

@@ -16,9 +16,10 @@ from pathlib import Path
 import msgspec
 
 from nexus_tray.app import job_words as words
+from nexus_tray.app.job_record import Record, done_so_far, shown
 from nexus_tray.commands import AnswerJob, AnyCommand, CancelJob, DismissJob, RetryJob
 from nexus_tray.core.local_backend import Handler
-from nexus_tray.model import Job, JobState, JobStep, Problem, Reason, StepState
+from nexus_tray.model import Job, JobState, Problem, Reason, StepState
 from nexus_tray.store import files
 
 logger = logging.getLogger(__name__)
@@ -34,19 +35,6 @@ class Cancelled(Exception):
     """Raised in a step when the job is no longer wanted."""
 
 
-class Record(msgspec.Struct):
-    """What of a job outlives the program. `arguments` make its steps again; `memo` is what its
-    steps found out; `done` names those that need not be done again, with what came of them."""
-
-    id: str
-    kind: str
-    subject: str
-    began_at: float
-    arguments: dict[str, str]
-    memo: dict[str, str] = {}
-    done: dict[str, str] = {}
-
-
 class Course:
     """One job on its way, as its steps see it. Used by the job's thread."""
 
@@ -54,6 +42,7 @@ class Course:
         self._keeper = keeper
         self._work = work
         self.memo = work.record.memo
+        self.done = work.record.done
         self.cancelled = work.cancelled
 
     def check(self) -> None:
@@ -117,6 +106,11 @@ class Plan:
 
     steps: Sequence[Step]
     undo: Callable[[Course], str] | None = None
+
+    @property
+    def titles(self) -> list[tuple[str, str]]:
+        """Its steps by key and title."""
+        return [(step.key, step.title) for step in self.steps]
 
 
 Maker = Callable[[Mapping[str, str]], Plan]
@@ -189,7 +183,7 @@ class JobKeeper:
             for other in self._works.values():
                 if other.job.subject == subject and other.job.state not in ENDED:
                     raise Problem(words.busy(subject, other.job))
-            work = _Work(record, plan, _job(record, plan, JobState.RUNNING))
+            work = _Work(record, plan, shown(record, plan.titles, JobState.RUNNING))
             self._works[record.id] = work
             self._run(work)
         self.keep()
@@ -211,9 +205,14 @@ class JobKeeper:
             work = self._find(key)
             if work.job.state in ENDED:
                 raise Problem(words.OVER_ALREADY)
-            work.cancelled.set()
-            if work.job.state is JobState.FAILED:
+            if work.record.undoing and work.job.state is not JobState.FAILED:
+                return  # that is what it does
+            failed, work.record.undoing = work.job.state is JobState.FAILED, True
+            if failed:
+                self.change(work, state=JobState.RUNNING, reason=None)
                 self._run(work)
+            else:
+                work.cancelled.set()
 
     def retry(self, key: str) -> None:
         """Go on where it failed."""
@@ -282,38 +281,50 @@ class JobKeeper:
     def _carry_out(self, work: _Work) -> None:
         course = Course(self, work)
         try:
-            for number, step in enumerate(work.plan.steps):
-                course.check()
-                if step.key in work.record.done:
-                    continue
-                self._step(work, number, StepState.RUNNING, "")
-                text = step.work(course)
-                work.record.done[step.key] = text
-                self._step(work, number, StepState.DONE, text)
-                self.keep()
-            self._end(work, JobState.DONE, None)
+            if not work.record.undoing:
+                self._go_on(work, course)
+                self._end(work, JobState.DONE, None)
+                return
         except Cancelled:
-            self._give_up(work, course)
+            if self._closed:
+                return
         except Problem as problem:
             self._fail(work, problem.reason)
+            return
         except Exception:
             logger.exception("The job “%s” failed.", work.record.kind)
             self._fail(work, words.UNFORESEEN)
-
-    def _give_up(self, work: _Work, course: Course) -> None:
-        if self._closed:
-            self.keep()
             return
-        said = "It was cancelled."
-        if work.plan.undo is not None:
-            work.cancelled.clear()
-            try:
-                said = f"It was cancelled. {work.plan.undo(course)}".strip()
-            except Problem as problem:
-                self._fail(work, problem.reason)
-                return
+        self._take_back(work, course)
+
+    def _go_on(self, work: _Work, course: Course) -> None:
+        for number, step in enumerate(work.plan.steps):
+            course.check()
+            if step.key in work.record.done:
+                continue
+            self._step(work, number, StepState.RUNNING, "")
+            text = step.work(course)
+            work.record.done[step.key] = text
+            self._step(work, number, StepState.DONE, text)
+            self.keep()
+
+    def _take_back(self, work: _Work, course: Course) -> None:
+        """Undo what the steps made. Where that fails, trying again goes on with it."""
+        work.record.undoing = True
+        work.cancelled.clear()
         self._mark_running(work, StepState.SKIPPED)
-        self._end(work, JobState.CANCELLED, words.cancelled(said))
+        self.keep()
+        try:
+            said = work.plan.undo(course) if work.plan.undo is not None else done_so_far(work.job)
+        except Cancelled:  # the program ends
+            return
+        except Problem as problem:
+            self._fail(work, problem.reason)
+        except Exception:
+            logger.exception("What the job “%s” made could not be taken back.", work.record.kind)
+            self._fail(work, words.UNFORESEEN)
+        else:
+            self._end(work, JobState.CANCELLED, words.cancelled(said))
 
     def _fail(self, work: _Work, reason: Reason) -> None:
         logger.warning("%s", reason)
@@ -348,7 +359,7 @@ class JobKeeper:
     def _take_up(self, record: Record) -> None:
         with contextlib.suppress(KeyError):  # arguments of an older version make no steps any more
             plan = self._makers[record.kind](record.arguments)
-            job = _job(record, plan, JobState.FAILED)
+            job = shown(record, plan.titles, JobState.FAILED)
             work = _Work(record, plan, msgspec.structs.replace(job, reason=words.BROKEN_OFF))
             self._works[record.id] = work
 
@@ -361,18 +372,3 @@ class JobKeeper:
     def _tell(self) -> None:
         with self._lock:
             self._publish(tuple(work.job for work in self._works.values()))
-
-
-def _job(record: Record, plan: Plan, state: JobState) -> Job:
-    steps = tuple(
-        JobStep(
-            title=step.title,
-            state=StepState.DONE if step.key in record.done else StepState.TODO,
-            text=record.done.get(step.key, ""),
-        )
-        for step in plan.steps
-    )
-    return Job(
-        id=record.id, kind=record.kind, subject=record.subject, state=state,
-        began_at=record.began_at, steps=steps,
-    )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nexus_tray.app.jobs import Course, Plan, Step
 from nexus_tray.app.zones import MOST, Zones
+from nexus_tray.cloudflare import origin_certificate
 from nexus_tray.cloudflare import tunnel_tool as tool
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.paths import Paths
@@ -90,12 +91,24 @@ class Login:
         while time.monotonic() < end:
             course.check()
             for place in places:
-                if place.is_file() and place.stat().st_mtime >= began - 1:
+                if self._whole(place, began):
                     self._take(place, wanted)
                     course.show()
                     return
             course.cancelled.wait(0.5)
         raise Problem(TOO_LATE)
+
+    @staticmethod
+    def _whole(place: Path, began: float) -> bool:
+        """It came since the job began, and every byte of it."""
+        try:
+            if place.stat().st_mtime < began - 1:
+                return False
+            with place.open("rb") as file:
+                origin_certificate.parse(file.read(MOST))
+        except (OSError, Problem):
+            return False
+        return True
 
     @staticmethod
     def _take(place: Path, wanted: Path) -> None:

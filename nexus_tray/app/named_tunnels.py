@@ -6,6 +6,7 @@ the jobs' threads; each step may block for a minute.
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from nexus_tray.store import files
 STOP_SECONDS = 40.0
 TARGET = "{}.cfargotunnel.com"
 """What a DNS record holds that leads to a tunnel."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Routes = tuple[RouteSettings, ...]
 
@@ -63,8 +66,10 @@ class NamedTunnels:
         return Plan(steps, undo=lambda c: self._undo(c, zone, routes))
 
     def routes(self, given: Mapping[str, str]) -> Plan:
-        """Lead the host names `new` to the tunnel, and no longer those of `old` (both JSON)."""
-        zone, tunnel_id = given["zone"], given["tunnel_id"]
+        """Give the tunnel `routes`: lead the host names `new` to it, then no longer those of `old`
+        (all JSON). The settings are changed between, so that what is not led is not listed."""
+        zone, tunnel_id, name = given["zone"], given["tunnel_id"], given["name"]
+        routes = msgspec.json.decode(given["routes"], type=Routes)
         new = msgspec.json.decode(given["new"], type=tuple[str, ...])
         old = msgspec.json.decode(given["old"], type=tuple[str, ...])
 
@@ -74,10 +79,11 @@ class NamedTunnels:
 
         steps = [Step("zone", "Look at the domain", known)]
         steps += [self._lead_step(zone, host) for host in new]
+        steps.append(Step("keep", "Change its routes", lambda _: self._reroute(name, routes)))
         if old:
             what = "Remove the DNS records no longer needed"
             steps.append(Step("old", what, lambda c: self._remove(c, zone, tunnel_id, old)))
-        return Plan(steps)
+        return Plan(steps, undo=lambda c: self._unlead(c, zone, tunnel_id, new))
 
     def delete(self, given: Mapping[str, str]) -> Plan:
         """Delete a tunnel: its run, what is at Cloudflare (unless `only_here`), what is here."""
@@ -116,10 +122,12 @@ class NamedTunnels:
         folder = paths.credentials("x").parent
         files.ensure_private_dir(folder)
         fresh = folder / f"new-{name}.json"
-        fresh.unlink(missing_ok=True)
-        certificate = self._world.zones.certificate(zone)
-        said = self._run(course, tool.create_arguments(certificate, fresh, name))
-        ident = tool.made(said, name)
+        ident = _made_before(fresh)
+        if ident is None:
+            fresh.unlink(missing_ok=True)
+            certificate = self._world.zones.certificate(zone)
+            said = self._run(course, tool.create_arguments(certificate, fresh, name))
+            ident = tool.made(said, name)
         course.memo["tunnel_id"] = ident
         course.memo["account_id"] = self._world.zones.read(zone).account_id
         course.remember()
@@ -173,6 +181,22 @@ class NamedTunnels:
             self._save((*tunnels, tunnel))
         return "it will run, now and after the next start"
 
+    def _reroute(self, name: str, routes: Routes) -> str:
+        tunnels = self._world.settings.read().settings.tunnels
+        self._save([
+            msgspec.structs.replace(one, routes=routes) if one.name == name else one
+            for one in tunnels
+        ])  # fmt: skip
+        return "changed"
+
+    def _unlead(self, course: Course, zone: str, ident: str, hosts: Sequence[str]) -> str:
+        """The routes were not changed: take back the records that were led until then."""
+        if "keep" in course.done:
+            return "The routes are changed already."
+        led = [host for host in hosts if course.memo.get(f"led {host}")]
+        said = self._remove(course, zone, ident, led) if led else "Nothing was changed"
+        return f"The routes are as before. DNS records: {said}."
+
     def _undo(self, course: Course, zone: str, routes: Routes) -> str:
         """Delete what was made until it was cancelled."""
         ident = course.memo.get("tunnel_id")
@@ -205,11 +229,7 @@ class NamedTunnels:
 
     def _end(self, course: Course, zone: str, ident: str) -> str:
         certificate = self._world.zones.certificate(zone)
-        said = self._run(course, tool.cleanup_arguments(certificate, ident))
-        if said.code != 0 and "Tunnel not found" not in said.err + said.out:
-            reason = tool.refused(said, "end the tunnel's connections")
-            if reason.code != "cloudflared-refused":
-                raise Problem(reason)
+        tool.cleaned(self._run(course, tool.cleanup_arguments(certificate, ident)))
         return "none is left"
 
     def _delete(self, course: Course, zone: str, ident: str) -> str:
@@ -250,7 +270,8 @@ class NamedTunnels:
     def _run(self, course: Course, arguments: Sequence[str]) -> tool.Said:
         home = self._home()
         said = self._world.tool.run(arguments, home, course.cancelled)
-        course.check()
+        if said.code is None:  # what was answered is read, even if it is not wanted any more
+            course.check()
         return said
 
     def _home(self) -> Path:
@@ -260,6 +281,19 @@ class NamedTunnels:
 
     def _save(self, tunnels: Sequence[TunnelSettings]) -> None:
         self._world.settings.update({"tunnels": [msgspec.to_builtins(one) for one in tunnels]})
+
+
+class _Credentials(msgspec.Struct):
+    TunnelID: str
+
+
+def _made_before(fresh: Path) -> str | None:
+    """The tunnel that was made, and not noted any more, when the program was killed."""
+    try:
+        found = msgspec.json.decode(fresh.read_bytes(), type=_Credentials).TunnelID
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if _UUID.fullmatch(found) else None
 
 
 def _reason(code: str, what: str, cure: str, meaning: str = "") -> Reason:

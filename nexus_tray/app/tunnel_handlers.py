@@ -112,15 +112,17 @@ class TunnelHandlers:
         before = {route.hostname for route in tunnel.routes}
         after = {route.hostname for route in command.routes}
         new, old = sorted(after - before), sorted(before - after)
-        dns = tunnel.kind == "named" and bool(new or old)
-        if dns:
-            self._zones.read(tunnel.zone_id)
-        self._save([changed if one.name == tunnel.name else one for one in now.tunnels])
-        if not dns:
+        if tunnel.kind != "named" or not (new or old):
+            self._save([changed if one.name == tunnel.name else one for one in now.tunnels])
             return ""
+        if not tunnel.zone_id:
+            raise Problem(_without_zone(tunnel.name))
+        self._zones.read(tunnel.zone_id)
         given = {
+            "name": tunnel.name,
             "zone": tunnel.zone_id,
             "tunnel_id": tunnel.tunnel_id,
+            "routes": msgspec.json.encode(command.routes).decode(),
             "new": msgspec.json.encode(new).decode(),
             "old": msgspec.json.encode(old).decode(),
         }
@@ -200,6 +202,6 @@ def _none(name: str) -> Reason:
 def _without_zone(name: str) -> Reason:
     return _reason(
         "tunnel-without-zone",
-        f"“{name}” was not made here, so it cannot be deleted at Cloudflare from here.",
-        "Delete it only here (--only-here), and in Cloudflare's dashboard.",
+        f"“{name}” was not made here, so nothing of it can be changed at Cloudflare from here.",
+        "Delete it only here (--only-here); change it in Cloudflare's dashboard.",
     )

@@ -86,7 +86,7 @@ def _add_jobs(verb: Verb) -> None:
     verb("jobs", account.jobs, "list what takes long and is not over, or failed")
     for name, action, text in (
         ("cancel", account.cancel, "end a job"),
-        ("dismiss", account.dismiss, "show a job no more"),
+        ("dismiss", account.dismiss, "show a job no more; what it made stays"),
     ):
         verb(name, action, text).add_argument("id", metavar="ID", help="as in jobs")
     retry = verb("retry", account.retry, "go on with a job that failed, where it failed")

@@ -20,7 +20,7 @@ _ROUTED = re.compile(
     r"|(\S+) is already configured to route to your tunnel)"
 )
 _CODE = re.compile(r"code: (\d+), reason: ([^\r\n]*)")
-_STATUS = re.compile(r"\b(?:status(?: code)?|HTTP)[ :=]*(\d{3})\b")
+_GONE = ("has already been deleted", "is neither the ID nor the name", "Tunnel not found")
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,15 @@ def gone(said: Said) -> bool:
     """Whether the tunnel is deleted now: just so, or before. Raises Problem."""
     if said.code == 0:
         return True
-    known = ("has already been deleted", "is neither the ID nor the name", "Tunnel not found")
-    if any(words in said.err for words in known):
+    if any(words in said.err for words in _GONE):
         return True
     raise Problem(refused(said, "delete the tunnel"))
+
+
+def cleaned(said: Said) -> None:
+    """No connection of the tunnel is left, or the tunnel itself is not. Raises Problem."""
+    if said.code != 0 and not any(words in said.err for words in _GONE):
+        raise Problem(refused(said, "end the tunnel's connections"))
 
 
 def refused(said: Said, what: str) -> Reason:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_tray.cloudflare.tunnel_tool import Said
+from nexus_tray.model import Problem
+from nexus_tray.services import cloudflared_faults as faults
 from nexus_tray.services.cloudflared_launch import environment
 from nexus_tray.services.process import ChildProcess
 
@@ -38,7 +40,7 @@ class Tool:
         limit: float = LIMIT,
     ) -> Said:
         """Run it to its end, at most `limit` seconds. A cancelled one is ended, and its code is
-        None. Raises Problem where there is no program, OSError where it cannot be started."""
+        None. Raises Problem where there is no program, or none that can be started."""
         lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
         over, codes = threading.Event(), list[int | None]()
 
@@ -52,13 +54,17 @@ class Tool:
             codes.append(code)
             over.set()
 
-        child = ChildProcess(
-            [str(self.program()), *arguments],
-            environment(self.given(), home, self.lab),
-            home,
-            on_line=line,
-            on_exit=ended,
-        )
+        program = self.program()
+        try:
+            child = ChildProcess(
+                [str(program), *arguments],
+                environment(self.given(), home, self.lab),
+                home,
+                on_line=line,
+                on_exit=ended,
+            )
+        except OSError as error:
+            raise Problem(faults.not_spawned(program, error).reason) from error
         waited = 0.0
         while not over.wait(0.1):
             waited += 0.1

@@ -165,20 +165,68 @@ def test_cancelling_takes_back_what_was_made(world: World, when: str) -> None:
     assert world.did == ["a", "b"]
 
 
-def test_what_cannot_be_taken_back_is_a_failure_that_says_why(world: World) -> None:
-    world.undone = fail
+@pytest.mark.parametrize("trouble", [Problem(BROKEN), OSError("disk"), ZeroDivisionError()])
+def test_what_cannot_be_taken_back_is_gone_on_with_and_nothing_else(
+    world: World, trouble: Exception
+) -> None:
+    """Trying again goes on taking back: the steps would build on what is half deleted."""
+    tries: list[int] = []
+
+    def undo(_: Course) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise trouble
+        return "It is deleted again."
+
+    world.undone = undo
     world.deeds["b"] = fail
     keeper = world.keeper()
     key = start(keeper)
     world.wait(JobState.FAILED)
     keeper.cancel(key)
-    until(lambda: keeper_idle(world))
-    assert world.job().state is JobState.FAILED
-    assert world.job().reason == BROKEN
+    until(lambda: bool(tries) and world.job().state is JobState.FAILED)
+    later = World(world.paths, undone=undo)  # after a restart too
+    keeper = later.keeper()
+    keeper.begin()
+    keeper.retry(key)
+    later.wait(JobState.CANCELLED)
+    assert (world.did, later.did) == (["a", "b"], [])
 
 
-def keeper_idle(world: World) -> bool:
-    return not any(t.name == "job create" for t in threading.enumerate())
+def test_while_it_takes_back_nothing_else_is_begun(world: World) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def undo(course: Course) -> str:
+        begun.set()
+        go.wait(10)
+        course.check()
+        return "It is deleted again."
+
+    world.undone = undo
+    world.deeds["b"] = fail
+    keeper = world.keeper()
+    key = start(keeper)
+    world.wait(JobState.FAILED)
+    keeper.cancel(key)
+    assert begun.wait(10)
+    assert world.job().state is JobState.RUNNING
+    with pytest.raises(Problem):
+        keeper.retry(key)
+    keeper.cancel(key)  # a second wish changes nothing
+    go.set()
+    world.wait(JobState.CANCELLED)
+    assert world.did == ["a", "b"]
+
+
+def test_what_nothing_takes_back_is_said(world: World) -> None:
+    world.deeds["b"] = fail
+    keeper = world.keeper()
+    key = start(keeper)
+    world.wait(JobState.FAILED)
+    keeper.cancel(key)
+    reason = world.wait(JobState.CANCELLED).reason
+    assert reason is not None
+    assert reason.what == "It was cancelled. What was done stays: Do a."
 
 
 @pytest.mark.parametrize("yes", [True, False])

@@ -272,6 +272,38 @@ def test_routes_that_come_and_go_change_only_their_own_records(desk: Desk) -> No
     assert desk.tunnels()["home"].routes == (moved,)
 
 
+def test_routes_are_as_before_where_a_name_is_not_led(desk: Desk) -> None:
+    home_tunnel(desk)
+    desk.record(PREVIEW.hostname, "old.example.net")
+    third = RouteSettings(hostname="a.lab.example")
+    key = desk(SetRoutes(name="home", routes=(CODE, third, PREVIEW)))
+    desk.wait(key, JobState.WAITING)
+    with pytest.raises(Problem, match="worked on already"):
+        desk(SetRoutes(name="home", routes=(third,)))
+    assert desk.tunnels()["home"].routes == (CODE,)
+    desk.keeper.answer(key, yes=False)
+    desk.wait(key, JobState.CANCELLED)
+    assert desk.tunnels()["home"].routes == (CODE,)
+    assert set(desk.records()) == {CODE.hostname, PREVIEW.hostname}
+    assert desk.records()[PREVIEW.hostname] == "old.example.net"
+
+
+def test_a_tunnel_that_was_made_and_not_noted_is_taken_up(desk: Desk) -> None:
+    """The program was killed between Cloudflare's answer and its own note of it."""
+    first = home_tunnel(desk)
+    desk.settings.update({"tunnels": []})
+    kept = desk.paths.credentials(first.tunnel_id)
+    kept.rename(kept.with_name("new-home.json"))
+    desk.api("DELETE", f"/zones/{desk.lab.info['zone']}/dns_records/{record_id(desk)}")
+    assert home_tunnel(desk).tunnel_id == first.tunnel_id
+    assert len(desk.at_cloudflare("home")) == 1
+
+
+def record_id(desk: Desk) -> str:
+    path = f"/zones/{desk.lab.info['zone']}/dns_records?name={CODE.hostname}"
+    return str(desk.api("GET", path)[0]["id"])
+
+
 def test_deleting_takes_everything_of_it_and_nothing_else(desk: Desk) -> None:
     tunnel = home_tunnel(desk, CODE, PREVIEW)
     desk.record("other.lab.example", "somewhere.example.net")
