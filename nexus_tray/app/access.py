@@ -8,6 +8,7 @@ from nexus_tray.reports import Access, AuditEntry, Device
 from nexus_tray.store.accounts import Accounts, SessionRow
 from nexus_tray.store.audit import Audit, AuditRow
 
+_DOORS = {str(DoorKind.LOCAL): "local", str(DoorKind.NETWORK): "network"}
 SHOWN = 100
 """Rows of the trail that a page shows at once."""
 
@@ -26,7 +27,7 @@ def _device(row: SessionRow) -> Device:
         id=row.id,
         name=row.name,
         address=row.address,
-        door="local" if row.door == DoorKind.LOCAL else "public",
+        door=_DOORS.get(row.door, "public"),
         host=row.host,
         signed_in_at=row.created_at,
         seen_at=row.seen_at,

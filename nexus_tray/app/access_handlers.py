@@ -99,7 +99,9 @@ class Panic:
         self._done: list[str] = []
         self._undone: list[str] = []
         self._tunnels = _tunnels(ways.settings)
-        self._back = [t.name for t in ways.settings.read().settings.tunnels if t.enabled]
+        now = ways.settings.read().settings
+        self._back = [t.name for t in now.tunnels if t.enabled]
+        self._network = now.network.enabled
 
     def carry_out(self) -> str:
         """Every step. Raises Problem when one failed, with all that was done none the less."""
@@ -146,12 +148,13 @@ class Panic:
         for tunnel in tunnels:
             tunnel["enabled"] = False
         try:
-            self._ways.settings.update({"tunnels": tunnels})
+            self._ways.settings.update({"tunnels": tunnels, "network": {"enabled": False}})
         except Problem:
             with contextlib.suppress(Problem):  # it holds now, whether or not it is kept
                 self._ways.pause.begin(None)
             raise
-        return "The tunnels are stopped, now and after the next start."
+        door = " So is the door for the local network." if self._network else ""
+        return f"The tunnels are stopped, now and after the next start.{door}"
 
     def _end_pause(self) -> str:
         self._ways.pause.end()

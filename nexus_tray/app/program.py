@@ -23,7 +23,7 @@ from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import access, log_handler, metrics
+from nexus_tray.app import access, log_handler, metrics, network_door
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
 from nexus_tray.app.bundle import Bundler
 from nexus_tray.app.bundle import Sources as BundleSources
@@ -51,7 +51,6 @@ from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.model import Level, Problem, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
-from nexus_tray.reports import NetworkDoor
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
@@ -118,6 +117,8 @@ class Program:
         self._door = Door(paths, journal.latest, self._submit)
         self._door.set_routes(first.tunnels)
         self._ending.callback(self._door.close)
+        self._network = network_door.kept(paths, settings, self._door)
+        self._ending.callback(self._network.close)
         self._traffic = TrafficWatch(
             History(
                 paths.traffic_database,
@@ -190,7 +191,7 @@ class Program:
         self._pause = PauseKeeper(
             paths.pause_file,
             time.time,
-            self.supervisor.set_pause,
+            self._network.with_pause(self.supervisor.set_pause),
             lambda: access_handlers.note_resumed("nexus-tray", "its time was over"),
         )
         self._ending.callback(self._pause.close)
@@ -200,7 +201,7 @@ class Program:
                 audit=self._door.audit,
                 settings=settings,
                 pause=self._pause,
-                cut=self._door.cut_tunnels,
+                cut=self._network.with_cut(self._door.cut_tunnels),
                 void_dashboards=lambda: self.tickets.void_all(),
             )
         )
@@ -274,6 +275,7 @@ class Program:
         """Begin: services first, then the local API, so that the first answer is true."""
         self.supervisor.start()
         self._pause.start()
+        self._network.start()
         self._setup.begin()
         self._begin_jobs()
         self._reapply()
@@ -367,7 +369,7 @@ class Program:
                 counters=lambda name: metrics.counted(name, self._fleet.counters().get(name)),
                 reason=lambda tunnel: self._fleet.addresses.reason(tunnel.name),
                 zones=self._account.zones,
-                network=NetworkDoor,
+                network=self._network.report,
             )
         )
 

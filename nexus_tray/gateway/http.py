@@ -22,11 +22,12 @@ class DoorKind(StrEnum):
 
     TUNNEL = "tunnel"
     LOCAL = "local"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True)
 class Door:
-    """One way in. `name` is the tunnel's, or "local".
+    """One way in. `name` is the tunnel's, "local" or "network".
 
     `holds_events`: this way holds back server-sent events until they end (quick tunnels),
     so event streams must go over the bridge. `secure`: visitors come over TLS.
@@ -68,9 +69,9 @@ class Visitor:
     """Who sent a request, as far as the way in vouches for it.
 
     `address` is CF-Connecting-IP where a tunnel's channel check passed, "local" at the
-    local door. `host` is the authority of the Host field, lower case; `origin` is
-    what a same-origin Origin field must say. `preview`: the service that this host leads to
-    (None: OpenCode).
+    local door, the peer's at the local network's. `host` is the authority of the Host field,
+    lower case; `origin` is what a same-origin Origin field must say. `preview`: the service
+    that this host leads to (None: OpenCode).
     """
 
     door: Door

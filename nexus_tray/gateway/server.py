@@ -1,4 +1,4 @@
-"""The gateway as the rest of the program holds it: one thread, one event loop, two listeners.
+"""The gateway as the rest of the program holds it: one thread, one event loop, its listeners.
 
 Owns the thread and its life. All public methods may be called from any thread, before the
 start and after the end too; they act on the loop's own thread. May import `gateway.*`.
@@ -7,6 +7,7 @@ start and after the end too; they act on the loop's own thread. May import `gate
 import asyncio
 import contextlib
 import logging
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,6 +20,7 @@ from nexus_tray.gateway import doors
 from nexus_tray.gateway.bounds import Bounds, Counters, DoorCounters
 from nexus_tray.gateway.http import Door, DoorKind, Shape, Site, Upstream
 from nexus_tray.gateway.meter import Readings
+from nexus_tray.gateway.network_door import NetworkListener, Place
 from nexus_tray.gateway.proof import Question
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.visitor import VisitorConnection
@@ -72,6 +74,7 @@ class Gateway:
         self._barred: Callable[[], frozenset[int]] = frozenset
         self._relay.pool.own_ports = self._own_ports
         self._tunnels = doors.TunnelEntrance()
+        self.network = NetworkListener(self._relay)
         self._socket_path = socket_path if sys.platform != "win32" else None
         self._local_port = local_port
         self._tunnel_port = 0
@@ -174,7 +177,20 @@ class Gateway:
 
     def _own_ports(self) -> frozenset[int]:
         names = [listener.getsockname() for server in self._servers for listener in server.sockets]
-        return self._barred() | {name[1] for name in names if isinstance(name, tuple)}
+        ours = {name[1] for name in names if isinstance(name, tuple)}
+        return self._barred() | ours | self.network.ports()
+
+    def open_network(self, place: Place, context: ssl.SSLContext) -> None:
+        """Open the local network's door there, or give it this certificate. Raises Problem
+        (it is shut then), RuntimeError while the gateway is not running."""
+        if (loop := self._loop) is None:
+            raise RuntimeError("the gateway is not running")
+        opening = self.network.open(place, context)
+        asyncio.run_coroutine_threadsafe(opening, loop).result(PATIENCE)
+
+    def close_network(self) -> None:
+        """Shut the local network's door, and end what came through it. In force on return."""
+        self._call(self.network.close)
 
     def _aim(self, upstream: Upstream | None) -> None:
         self._relay.pool.aim(upstream)
@@ -309,6 +325,7 @@ class Gateway:
         finally:
             for server in self._servers:
                 server.close()
+            self.network.close()
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
             await self._on_end()

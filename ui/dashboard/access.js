@@ -54,7 +54,7 @@ function When({ at, now, ahead = false }) {
     ahead ? `in ${span(Math.max(0, away))}` : away < 2 ? "now" : `${span(away)} ago`}</time>`;
 }
 
-const DOORS = { public: "from outside", local: "on this computer" };
+const DOORS = { public: "from outside", local: "on this computer", network: "from the local network" };
 const from = (address) => (address === "local" ? "this computer" : inert(address));
 
 function Devices({ devices, read }) {

@@ -25,7 +25,11 @@ from nexus_tray.model import Problem
 from nexus_tray.store.accounts import ABSOLUTE_SECONDS, Accounts, SessionRow, fingerprint
 from nexus_tray.store.audit import Audit
 
-COOKIES = {DoorKind.TUNNEL: "__Host-nexus", DoorKind.LOCAL: "nexus_local"}
+COOKIES = {
+    DoorKind.TUNNEL: "__Host-nexus",
+    DoorKind.NETWORK: "__Host-nexus",
+    DoorKind.LOCAL: "nexus_local",
+}
 PREVIEW_COOKIE = "__Host-nexus-preview"
 CACHED_SECONDS = 30.0
 _TOUCH_SECONDS = 300.0

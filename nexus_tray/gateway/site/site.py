@@ -124,7 +124,7 @@ class GatewaySite:
 
     def stranger(self, request: Request) -> Response:
         """Anybody without a session who asks for something of OpenCode's."""
-        if request.visitor.door.kind is DoorKind.TUNNEL:
+        if request.visitor.door.kind is not DoorKind.LOCAL:
             try:
                 closed = self._sign_in.closed()
             except Problem as problem:
