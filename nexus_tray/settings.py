@@ -131,7 +131,8 @@ class NetworkSettings(Section, frozen=True):
 
     `address`: this machine's address that it listens on (empty: none, and it stays shut).
     `port`: its port. `names`: further names by which it is visited, such as `desk.lan`.
-    `certificate`, `key`: PEM files of the person's own; empty: one of an authority made here.
+    `certificate`: PEM file of the person's own, with those above it (empty: one of an authority
+    that is made here). `key`: PEM file with its key, without a passphrase.
     """
 
     enabled: bool = False

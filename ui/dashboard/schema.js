@@ -7,9 +7,10 @@ const NAMES = {
   enabled: "Run", directory: "Folder", program: "Program", environment: "Environment variables",
   local_port: "Local door’s port", transport: "Transport", max_megabytes: "Most megabytes", name: "Name", kind: "Kind",
   level: "What is told", quiet_from: "Quiet from", quiet_to: "Quiet until",
+  names: "Further names", certificate: "Your own certificate", key: "Key of your own certificate",
 };
 const SECTIONS = {
-  opencode: "OpenCode", gateway: "Gateway", cloudflared: "cloudflared", tunnels: "Tunnels", logs: "Logs",
+  opencode: "OpenCode", gateway: "Gateway", cloudflared: "cloudflared", tunnels: "Tunnels", logs: "Logs", network: "Local network",
 };
 
 const spoken = (key) => key.charAt(0).toUpperCase() + key.slice(1).replaceAll("_", " ");
@@ -57,12 +58,12 @@ export function wrong(schema, value) {
     if (schema.maximum !== undefined && number > schema.maximum) return `At most ${schema.maximum}.`;
   }
   if (schema.type === "array") {
-    const rule = schema.items?.pattern?.replace("\\Z", "$") || "^[A-Za-z_][A-Za-z0-9_]*$";
+    const rule = schema.items?.pattern?.replaceAll("\\Z", "$") || "^[A-Za-z_][A-Za-z0-9_]*$";
     const bad = value.find((one) => !new RegExp(rule, "u").test(one));
     if (bad === undefined) return "";
     return schema.items?.description ? `“${bad}” is not ${schema.items.description}.` : `“${bad}” is no name: letters, digits and _ only.`;
   }
-  if (schema.pattern && !new RegExp(schema.pattern.replace("\\Z", "$"), "u").test(value)) {
+  if (schema.pattern && !new RegExp(schema.pattern.replaceAll("\\Z", "$"), "u").test(value)) {
     return schema.description ? `Wanted: ${schema.description}.` : "Small letters, digits and - only, at most 32.";
   }
   if (schema.type === "string" && value.includes("\0")) return "There is a character in it that cannot be.";

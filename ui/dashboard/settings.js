@@ -81,7 +81,7 @@ function Many({ section, items, save }) {
 }
 
 /** One setting: its name, meaning and default, and a field that checks what is typed. */
-function Field({ id, setting, value, save }) {
+export function Field({ id, setting, value, save }) {
   const { schema, key, meaning } = setting;
   const [text, setText] = useState(shown(schema, value));
   const [busy, error, run] = useAction(save);

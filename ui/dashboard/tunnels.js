@@ -4,6 +4,7 @@
 import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
 import { useFetched } from "/fetched.js";
 import { Jobs } from "/jobs.js";
+import { NetworkDoor } from "/network-door.js";
 import { Act, Failure, toast } from "/parts.js";
 import { readTunnels } from "/tunnel-calls.js";
 import { TunnelCard } from "/tunnel-card.js";
@@ -79,5 +80,6 @@ export function Tunnels({ live }) {
     ${tunnels.map((one) => html`<${TunnelCard} key=${one.name} service=${one} snapshot=${snapshot} known=${known} read=${read}
       began=${began} suggest=${() => setKind("named")} />`)}
     ${known && html`<${Zones} zones=${known.zones} tunnels=${known.tunnels} read=${read} began=${began} />
-      <${Import} read=${read} />`}</div>`;
+      <${Import} read=${read} />`}
+    <${NetworkDoor} live=${live} /></div>`;
 }
