@@ -20,6 +20,7 @@ _ROUTED = re.compile(
     r"|(\S+) is already configured to route to your tunnel)"
 )
 _CODE = re.compile(r"code: (\d+), reason: ([^\r\n]*)")
+_STATUS = re.compile(r"failed with status (\d{3}): ([^\r\n]*)")
 _GONE = ("has already been deleted", "is neither the ID nor the name", "Tunnel not found")
 
 
@@ -134,6 +135,11 @@ def refused(said: Said, what: str) -> Reason:
     if found is not None:
         return _by_code(int(found[1]), found[2], what)
     text = said.err
+    status = _STATUS.search(text)
+    if "REST request failed: unauthorized" in text:
+        return _by_code(10000, "", what)
+    if status is not None:
+        return _by_code(971 if status[1] == "429" else int(status[1]), status[2], what)
     if "failed to decode response" in text:
         meaning = "Something between here and Cloudflare answers in its place, or it has a fault."
         return _reason("api-garbage", "Cloudflare's answer made no sense.", LATER, meaning)
