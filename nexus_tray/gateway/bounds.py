@@ -12,7 +12,8 @@ class Bounds:
     `stall`: a peer that neither sends nor takes a byte it owes for so long is dropped; what
     OpenCode thinks about, however long, is not bounded here. `upstream_idle`: below the 10 s
     after which Bun ends idle connections unless told not to (OpenCode 1.18.33 keeps them for
-    more than 200 s, measured).
+    more than 200 s, measured). `previews`: what is under way to previews at once, of all
+    sessions; their services run what an agent wrote, and may be slow to keep others out.
     """
 
     head: float = 15.0
@@ -27,6 +28,7 @@ class Bounds:
     buffer: int = 256 * 1024
     connections: int = 4096
     pooled: int = 32
+    previews: int = 256
 
 
 @dataclass(frozen=True)

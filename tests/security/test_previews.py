@@ -49,7 +49,7 @@ def tunnel(*routes: RouteSettings, name: str = "work", kind: str = "named") -> T
 class Place:
     """The gateway with OpenCode on one host name and a preview on another."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
         self.opencode, self.preview = RawUpstream(), RawUpstream()
         self.service = f"http://127.0.0.1:{self.preview.port}"
         self.table: Table = {}
@@ -58,7 +58,8 @@ class Place:
         around = replace(self.world.world, routes=lambda: self.table)
         self.world.site = GatewaySite(around)
         self.path = folder / "run" / "gateway.sock"
-        self.gateway = Gateway(self.world.site, no_shape, self.path, 0, Bounds(sweep=0.05))
+        bounds = bounds or Bounds(sweep=0.05)
+        self.gateway = Gateway(self.world.site, no_shape, self.path, 0, bounds)
         self.world.vault.accounts.listen(self.cut)
         self.gateway.start()
         self.gateway.set_upstream(self.opencode.upstream)

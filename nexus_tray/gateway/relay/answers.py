@@ -81,6 +81,22 @@ def page(request: Request, status: int, title: str, text: str, retry: int) -> Re
     return Response(status, (*fields, ("content-type", "text/html; charset=utf-8")), body.encode())
 
 
+def not_now(request: Request) -> Response:
+    """It cannot be forwarded just now: OpenCode is off, or too much is under way to previews."""
+    if request.visitor.preview is None:
+        return opencode_is_off(request)
+    text = "Too many requests to previews are waiting for their answers just now."
+    return page(request, 503, "One moment.", text, 5)
+
+
+def failed(request: Request, why: str) -> Response:
+    """Whom it was forwarded to did not answer; `why`, for a preview's owner."""
+    preview = request.visitor.preview
+    if preview is None:
+        return opencode_failed(request)
+    return preview_failed(request, preview, why)
+
+
 def opencode_is_off(request: Request) -> Response:
     """There is no upstream: OpenCode is stopped, or starting."""
     return page(

@@ -86,6 +86,8 @@ class Exchange:
 
     def start(self) -> None:
         """Take a connection. The pool must have a target."""
+        if self._preview is not None:
+            self._pool.at_previews.add(self)
         self._take(fresh=False)
 
     def _take(self, *, fresh: bool) -> None:
@@ -93,7 +95,7 @@ class Exchange:
         self._connection.begin(self, self._request.method, websocket=self._request.websocket)
         self._connection.hold(held=self._download_held)
         self._up.insert(0, self._head(self._connection))
-        if not self._connection.connected:
+        if not self._connection.connected and self._length != 0:  # else we hear him leave
             self._client.hold_upload(held=True)
 
     def _head(self, connection: UpstreamConnection) -> bytes:
@@ -142,7 +144,7 @@ class Exchange:
 
     def abandon(self) -> None:
         """The visitor is gone, or may not go on."""
-        self._over = True
+        self._finish()
         self._up.clear()
         self._stop_waiting()
         connection, self._connection = self._connection, None
@@ -179,7 +181,7 @@ class Exchange:
             self._raw = True
             lines += fields.UPGRADE
         else:
-            lines = self._frame(head, lines)
+            lines = fields.personal(self._frame(head, lines))
         self._down.append(heads.write_response(head.status, phrase(head.status), lines))
         if self._raw:
             self.flush()
@@ -220,7 +222,7 @@ class Exchange:
         if self._chunked:
             self._down.append(LAST_CHUNK)
         self.flush()
-        self._over = True
+        self._finish()
         connection, self._connection = self._connection, None
         if connection is not None:
             if self._uploaded:
@@ -262,9 +264,13 @@ class Exchange:
             self._answer_by.cancel()
             self._answer_by = None
 
+    def _finish(self) -> None:
+        self._over = True
+        self._pool.at_previews.discard(self)
+
     def _fail(self) -> None:
         self._stop_waiting()
-        self._over = True
+        self._finish()
         self._down.clear()
         self._client.exchange_failed(begun=self.begun)
 

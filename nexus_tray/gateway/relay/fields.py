@@ -50,6 +50,15 @@ FORWARDING_PREFIXES = (b"cf-", b"x-forwarded-")
 
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
+_FOR_CACHES = frozenset((b"cdn-cache-control", b"surrogate-control"))
+"""What tells caches between us and the browser how long to keep an answer; `cf-` too, and
+Cloudflare's own, which is ours to say."""
+
+_PERSONAL = ((b"cloudflare-cdn-cache-control", b"no-store"),)
+"""By itself Cloudflare keeps every answer whose path ends as a file's (.js, .jpg, .pdf), and
+gives it to strangers without asking us (web cache deception, CWE-524). It takes this field off;
+the browser's own cache goes by Cache-Control as before."""
+
 UPGRADE = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
 """What makes a request or a 101 a WebSocket handshake, written anew."""
 
@@ -184,10 +193,21 @@ def to_preview(request: Request, preview: Preview) -> list[tuple[bytes, bytes]]:
     return kept
 
 
+def personal(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The same answer, for the signed-in person and no shared cache."""
+    kept = [
+        (name, value)
+        for name, value in lines
+        if name not in _FOR_CACHES and not name.startswith((b"cf-", b"cloudflare-"))
+    ]
+    return [*kept, *_PERSONAL]
+
+
 def to_visitor(headers: Headers) -> list[tuple[bytes, bytes]]:
     """The fields of OpenCode's answer that pass: not framing, not hop-by-hop, no session cookie
-    of ours (a page of an agent's making must not sign anybody in or out), and no challenge,
-    for a browser would ask its user for OpenCode's password."""
+    of ours (a page of an agent's making must not sign anybody in or out, nor clear the cookies of
+    the whole domain), and no challenge, for a browser would ask its user for OpenCode's password.
+    """
     named = options(headers) - _NEVER_NAMED
     return [
         (name, value)
@@ -195,7 +215,7 @@ def to_visitor(headers: Headers) -> list[tuple[bytes, bytes]]:
         if name not in named
         and name not in HOP_BY_HOP
         and name not in FRAMING
-        and name != b"www-authenticate"
+        and name not in (b"www-authenticate", b"clear-site-data")
         and not (name == b"set-cookie" and _is_our_cookie(value))
     ]
 

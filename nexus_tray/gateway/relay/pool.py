@@ -45,6 +45,12 @@ class UpstreamPool:
         self._contexts: dict[Preview, ssl.SSLContext] = {}
         self._idle: dict[Key, list[UpstreamConnection]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
+        self.at_previews: set[object] = set()
+
+    @property
+    def crowded(self) -> bool:
+        """So much is under way to previews that no more may be, for OpenCode's sake."""
+        return len(self.at_previews) >= self._bounds.previews
 
     def aim(self, target: Upstream | None) -> None:
         """OpenCode listens there now (None: nowhere). Idle connections elsewhere end."""
@@ -82,6 +88,7 @@ class UpstreamPool:
             work = self._connect_preview(connection, preview)
         task = asyncio.get_running_loop().create_task(work)
         self._connecting.add(task)
+        connection.connecting = task
         task.add_done_callback(self._connecting.discard)
         return connection
 

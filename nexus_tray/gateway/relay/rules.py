@@ -198,10 +198,12 @@ def refuse_embedding(request: Request) -> None:
     """Pages of other ports of this machine are "same-site" to a browser: SameSite lets our cookie
     go with their frames, images and scripts, and a frame of OpenCode's page can be made to be
     clicked (CWE-1021, CWE-352). What a browser says it fetches for another origin's page is
-    refused, but for a visit to the address itself (Fetch Metadata, W3C)."""
+    refused, but for a visit to the address itself (Fetch Metadata, W3C); what is fetched ahead
+    (speculation rules) is none."""
     sites = fields.values(request.headers, b"sec-fetch-site")
     if all(site in (b"same-origin", b"none") for site in sites):
         return
     dest = fields.values(request.headers, b"sec-fetch-dest")
-    if request.method not in ("GET", "HEAD") or request.websocket or dest != [b"document"]:
+    visit = dest == [b"document"] and not fields.values(request.headers, b"sec-purpose")
+    if request.method not in ("GET", "HEAD") or request.websocket or not visit:
         raise Refused(403, "This request comes from a page of another site.")

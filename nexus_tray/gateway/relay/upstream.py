@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 Barred = Callable[[asyncio.BaseTransport], bool]
 """Whether a connection, just made, leads back to ourselves or past us to OpenCode."""
 
+MOST_INTERIMS = 16
+"""Interim responses (100, 103) before an answer."""
+
 NOT_UNDERSTOOD = "What it answered is not clean HTTP, or it ended too early."
 BARRED = (
     "This route leads to OpenCode or to Nexus Tray itself, which is not allowed: nobody may "
@@ -69,7 +72,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._barred = barred
         self.reused = False
         self.answered = False
+        self._interims = 0
         self.idle_since = 0.0
+        self.connecting: asyncio.Task[None] | None = None
         self._bounds = bounds
         self._meter = meter  # bytes only; requests are counted where they come in
         self._transport: asyncio.Transport | None = None
@@ -98,6 +103,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         self._method = method
         self._websocket = websocket
+        self._interims = 0
         self.answered = False
 
     def leave(self) -> None:
@@ -127,10 +133,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """End the connection now."""
+        """End the connection now, or the making of it: else whoever asks and leaves again and
+        again leaves a socket behind each time (CWE-772)."""
         self._sink = None
         if self._transport is not None:
             self._transport.abort()
+        elif self.connecting is not None:
+            self.connecting.cancel()
 
     def failed(self) -> None:
         """It could not be connected. `why`, for a preview's owner, is set before."""
@@ -224,4 +233,9 @@ class UpstreamConnection(asyncio.Protocol):
             sink.data(self._reader.take_rest())
 
     def _judge(self, head: ResponseHead) -> Body | None:
-        return rules.judge_response(head, self._method, websocket=self._websocket)
+        body = rules.judge_response(head, self._method, websocket=self._websocket)
+        if body is None:  # thrown away, so no slow visitor would ever hold them back
+            self._interims += 1
+            if self._interims > MOST_INTERIMS:
+                raise Refused(502, "There is no end of interim answers.")
+        return body

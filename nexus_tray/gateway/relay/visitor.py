@@ -182,10 +182,10 @@ class VisitorConnection(Wire):
         preview = request.visitor.preview
         if preview is None:
             self._metering.pass_on(relay.meters.opencode)
-        if preview is None and relay.pool.target is None:
+        if relay.pool.target is None if preview is None else relay.pool.crowded:
             relay.tally.failed += 1
             self._metering.unreachable()
-            self._answer(answers.opencode_is_off(request), keep=self._keep)
+            self._answer(answers.not_now(request), keep=self._keep)
             return
         self._welcome_body(length, relay.bounds.upload)
         relay.tally.forwarded += 1
@@ -349,12 +349,7 @@ class VisitorConnection(Wire):
             return
         self._relay.tally.failed += 1
         if not begun and self._request is not None:
-            preview = self._request.visitor.preview
-            if preview is None:
-                failed = answers.opencode_failed(self._request)
-            else:
-                failed = answers.preview_failed(self._request, preview, why)
-            self._answer(failed, keep=self._keep)
+            self._answer(answers.failed(self._request, why), keep=self._keep)
         elif self._minor == 1:
             self._transport.close()
         else:  # the end of the connection would be the end of the body

@@ -31,6 +31,9 @@ COOKIES = {
     DoorKind.LOCAL: "nexus_local",
 }
 PREVIEW_COOKIE = "__Host-nexus-preview"
+PREVIEW_SECONDS = 12 * 3600.0
+"""Asked for anew then, without a password: a preview's own pages can have a pass sent to another
+browser, so what they can give away is not good for a week."""
 CACHED_SECONDS = 30.0
 _TOUCH_SECONDS = 300.0
 _MOST_CACHED = 64
@@ -120,7 +123,9 @@ class Sessions:
             address=visitor.address,
             created_at=now,
             seen_at=now,
-            expires_at=parent.expires_at if parent else now + ABSOLUTE_SECONDS,
+            expires_at=min(parent.expires_at, now + PREVIEW_SECONDS)
+            if parent
+            else now + ABSOLUTE_SECONDS,
             parent=parent.id if parent else "",
         )
         old_id = old.id if old else None
@@ -222,12 +227,13 @@ def _cookie(request: Request) -> str | None:
 
 
 def cookie_value(request: Request, name: str) -> str | None:
-    """The value of the one cookie of that name; None if it is missing or repeated."""
+    """The value of the one cookie of that name; None if it is missing or repeated. Blanks are
+    those of RFC 6265 only: others are a way past `__Host-`, for a sibling host to use."""
     found = []
     for key, value in request.headers:
         if key == b"cookie":
             for pair in value.decode("latin-1").split(";"):
-                left, _, right = pair.strip().partition("=")
+                left, _, right = pair.strip(" \t").partition("=")
                 if left == name:
                     found.append(right)
     return found[0] if len(found) == 1 else None
