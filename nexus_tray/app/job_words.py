@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nexus_tray.model import Hop, Job, Reason
+from nexus_tray.model import Hop, Job, JobState, Reason
 
 
 def _reason(code: str, what: str, cure: str = "", meaning: str = "") -> Reason:
@@ -35,7 +35,15 @@ def busy(subject: str, job: Job) -> Reason:
     what = f"“{subject}” is being worked on already ({job.kind})."
     if not subject:
         what = "Another sign-in at Cloudflare is under way."
-    cure = "Wait for it, or go on with it or cancel it if it failed."
+    cure = f"Wait for it, or end it: nexus-tray tunnel cancel {job.id}"
+    if job.state is JobState.FAILED:
+        what = f"“{subject}” was being worked on ({job.kind}), and that failed."
+        cure = (
+            f"Go on with it: nexus-tray tunnel retry {job.id}"
+            f" (or take it back: nexus-tray tunnel cancel {job.id})"
+        )
+    elif job.question is not None:
+        cure = f"It waits for an answer: nexus-tray tunnel answer {job.id} yes (or no)"
     return _reason("job-busy", what, cure, "Nothing was begun.")
 
 

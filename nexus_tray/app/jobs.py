@@ -173,7 +173,8 @@ class JobKeeper:
         }
 
     def start(self, kind: str, subject: str, arguments: Mapping[str, str]) -> str:
-        """Begin a job; its id. Raises Problem while another of that subject is not over."""
+        """Begin a job; its id. Raises Problem while another of that subject is not over. One that
+        failed before it made anything is forgotten: this one is in its place."""
         plan = self._makers[kind](arguments)
         record = Record(
             id=secrets.token_hex(4), kind=kind, subject=subject, began_at=self._wall(),
@@ -181,8 +182,13 @@ class JobKeeper:
         )  # fmt: skip
         with self._lock:
             for other in self._works.values():
-                if other.job.subject == subject and other.job.state not in ENDED:
+                if other.job.subject == subject and not _gives_way(other, kind):
                     raise Problem(words.busy(subject, other.job))
+            self._works = {
+                k: w
+                for k, w in self._works.items()
+                if w.job.subject != subject or w.job.state is not JobState.FAILED
+            }
             work = _Work(record, plan, shown(record, plan.titles, JobState.RUNNING))
             self._works[record.id] = work
             self._run(work)
@@ -372,3 +378,12 @@ class JobKeeper:
     def _tell(self) -> None:
         with self._lock:
             self._publish(tuple(work.job for work in self._works.values()))
+
+
+def _gives_way(work: _Work, kind: str) -> bool:
+    """It is over; or it failed with nothing made that must be gone on with or taken back. What
+    one of the same kind had done, the next one finds done."""
+    record = work.record
+    if work.job.state is not JobState.FAILED:
+        return work.job.state in ENDED
+    return not record.undoing and not record.memo and (not record.done or record.kind == kind)

@@ -74,8 +74,9 @@ class NamedTunnels:
         old = msgspec.json.decode(given["old"], type=tuple[str, ...])
 
         def known(course: Course) -> str:
-            course.memo["tunnel_id"] = tunnel_id
-            return self._in_zone(course, zone, new)
+            said = self._in_zone(course, zone, new)
+            course.memo["tunnel_id"] = tunnel_id  # from here on, something may have to be undone
+            return said
 
         steps = [Step("zone", "Look at the domain", known)]
         steps += [self._lead_step(zone, host) for host in new]

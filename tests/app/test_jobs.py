@@ -255,12 +255,51 @@ def test_an_unforeseen_error_is_shown_and_logged(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_one_job_at_a_time_for_a_subject(world: World) -> None:
+def test_what_failed_before_anything_was_made_is_in_nobodys_way(world: World) -> None:
+    world.deeds["a"] = fail
+    keeper = world.keeper()
+    first = start(keeper)
+    world.wait(JobState.FAILED)
+    second = start(keeper)
+    assert first != second
+    until(lambda: [job.id for job in world.seen[-1]] == [second])
+
+
+def test_who_is_in_the_way_is_said_with_what_can_be_done(world: World) -> None:
+    world.deeds["a"] = made
+    world.deeds["b"] = fail
+    keeper = world.keeper()
+    key = start(keeper)
+    world.wait(JobState.FAILED)
+    with pytest.raises(Problem) as caught:
+        start(keeper)
+    assert f"nexus-tray tunnel retry {key}" in caught.value.reason.cure
+    assert f"nexus-tray tunnel cancel {key}" in caught.value.reason.cure
+
+
+def test_that_it_was_cancelled_is_said_once(world: World) -> None:
     world.deeds["a"] = fail
     keeper = world.keeper()
     key = start(keeper)
     world.wait(JobState.FAILED)
-    with pytest.raises(Problem, match="worked on already"):
+    keeper.cancel(key)
+    reason = world.wait(JobState.CANCELLED).reason
+    assert reason is not None
+    assert reason.what.count("It was cancelled.") == 1
+
+
+def made(course: Course) -> str:
+    course.memo["id"] = "34b8"
+    return "made"
+
+
+def test_one_job_at_a_time_for_a_subject(world: World) -> None:
+    world.deeds["a"] = made
+    world.deeds["b"] = fail
+    keeper = world.keeper()
+    key = start(keeper)
+    world.wait(JobState.FAILED)
+    with pytest.raises(Problem, match="worked on"):
         start(keeper)
     other = start(keeper, "office")
     until(lambda: all(job.state is JobState.FAILED for job in world.seen[-1]))
