@@ -162,6 +162,7 @@ class _Rule(msgspec.Struct):
 
 class _Ingress(msgspec.Struct):
     ingress: list[_Rule]
+    origin: _Origin | None = msgspec.field(default=None, name="originRequest")
 
 
 class _Config(msgspec.Struct):
@@ -221,8 +222,10 @@ def parse_config(body: bytes) -> Ingress | None:
         told = msgspec.json.decode(body, type=_Config)
     except msgspec.DecodeError:
         return None
+    origin = told.config.origin  # the API tells it beside the rules, not in each
+    every = origin is not None and origin.bastion_mode
     rules = (
-        IngressRule(r.hostname, "bastion" if r.origin.bastion_mode else r.service)
+        IngressRule(r.hostname, "bastion" if every or r.origin.bastion_mode else r.service)
         for r in told.config.ingress
     )
     return Ingress(told.version >= 0, tuple(rules))

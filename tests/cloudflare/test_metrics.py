@@ -194,6 +194,15 @@ def test_what_is_a_stranger_among_rules(service: str, bastion: bool, strange: bo
     assert (ingress.stranger({"unix:/g"}) is not None) == strange
 
 
+def test_a_bastion_for_all_rules_counts_as_one_for_each() -> None:
+    """As the API tells it: what holds for all rules stands beside them."""
+    told = json.loads(config({"hostname": "a.b", "service": "unix:/g"}))
+    told["config"]["originRequest"] = {"bastionMode": True}
+    ingress = parse_config(json.dumps(told).encode())
+    assert ingress is not None
+    assert ingress.stranger({"unix:/g"}) is not None
+
+
 def test_which_names_are_led_here() -> None:
     ingress = parse_config(
         config(
