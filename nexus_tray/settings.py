@@ -10,7 +10,13 @@ import msgspec
 
 SCHEMA_VERSION = 1
 
-TunnelName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
+TunnelName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z",
+        description="a name of 1 to 32 small letters, digits and hyphens, no hyphen first",
+    ),
+]
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = rf"(?=.{{4,253}}\Z)({_LABEL}\.)+{_LABEL}"
 # RFC 1123, 2.1: two labels or more, lower case, 253 characters at most

@@ -5,6 +5,7 @@ names that its configuration leads to them. Files are copied to places of ours; 
 written there. Runs on the caller's thread. YAML is read by PyYAML's safe loader, loaded only here.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -68,7 +69,7 @@ class Importing:
 
     def take_over(self, written: str) -> str:
         """Take over this file; says what came of it. Raises Problem; then nothing was changed."""
-        path = Path(written).expanduser()
+        path = _path(written)
         if path.suffix == ".json":
             return self._take_tunnel(path)
         found = self._zones.add(_read(path))
@@ -174,16 +175,25 @@ def _hosts(data: bytes, wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(hosts))
 
 
+def _path(written: str) -> Path:
+    """Raises Problem where it can be no file's."""
+    if "\0" not in written:
+        with contextlib.suppress(RuntimeError):  # `~name`, and nobody has that name
+            return Path(written).expanduser()
+    raise Problem(_unreadable(written, "there is no such place"))
+
+
 def _read(path: Path) -> bytes:
     """A plain file of the user's own, however its mode is: it is his. Raises Problem."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
     except OSError as error:
         raise Problem(_unreadable(path, error.strerror or str(error))) from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise Problem(_unreadable(path, "it is no file of yours"))
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-            raise Problem(_unreadable(path, "it is no file of yours"))
         data = file.read(MOST + 1)
     if len(data) > MOST:
         raise Problem(_unreadable(path, "it is too large to be one of cloudflared's"))
@@ -202,5 +212,5 @@ def _known(name: str) -> Reason:
     return _reason("tunnel-known", f"This tunnel is here already, as “{name}”.")
 
 
-def _unreadable(path: Path, why: str) -> Reason:
+def _unreadable(path: Path | str, why: str) -> Reason:
     return _reason("import-unreadable", f"{path} could not be read: {why}.")

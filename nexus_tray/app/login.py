@@ -70,16 +70,18 @@ class Login:
         course.show()
         found = home / ".cloudflared" / "cert.pem"
         if not found.exists():
-            if tool.login_link(said.err) is None:
+            link = tool.login_link(said.err)
+            if link is None:
                 raise Problem(tool.refused(said, "sign in"))
-            self._wait_for_download(course, found, began)
+            self._wait_for_download(course, found, began, link)
         return "the certificate is here"
 
-    def _wait_for_download(self, course: Course, wanted: Path, began: float) -> None:
-        """It did not come by itself; the browser may have it."""
+    def _wait_for_download(self, course: Course, wanted: Path, began: float, link: str) -> None:
+        """It did not come by itself; the browser may have it, or gets it once the page is open."""
         files.ensure_private_dir(wanted.parent)
         places = (wanted, self._world.home / "Downloads" / "cert.pem")
         course.show(
+            link=link,
             by_hand=(
                 "Your browser may have downloaded the certificate as cert.pem.",
                 f"Leave it in {places[1].parent}, or move it to {wanted}.",

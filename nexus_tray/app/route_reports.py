@@ -38,8 +38,8 @@ class RouteReports:
         """The routes in their order, each with what is known of it."""
         if tunnel.kind == "named" and tunnel.zone_id and tunnel.routes:
             return self._named(tunnel)
-        names = self._facts(tunnel.name).hostnames
-        return tuple(self._sent(tunnel, route, names) for route in tunnel.routes)
+        facts = self._facts(tunnel.name)
+        return tuple(self._sent(tunnel, route, facts) for route in tunnel.routes)
 
     def forget(self) -> None:
         """Something was changed there: ask anew."""
@@ -70,12 +70,13 @@ class RouteReports:
         return records
 
     @staticmethod
-    def _sent(
-        tunnel: TunnelSettings, route: RouteSettings, names: tuple[str, ...] | None
-    ) -> RouteReport:
+    def _sent(tunnel: TunnelSettings, route: RouteSettings, facts: Facts) -> RouteReport:
         """A token tunnel: does the configuration at Cloudflare send this name here?"""
         if tunnel.kind != "token":
             return _unknown(route, "")
+        names = facts.hostnames
+        if names is None and facts.connections:
+            return _unknown(route, "Cloudflare has told no public hostname of this tunnel yet")
         if names is None:
             return _unknown(route, "known once the tunnel runs")
         state = RouteState.READY if route.hostname in names else RouteState.MISSING

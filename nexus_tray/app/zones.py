@@ -4,6 +4,7 @@ Owns the files `zones/<zone id>.pem` (0600; secret) and what is remembered of ea
 Reading blocks on the disk, a name the first time on Cloudflare's API. Any thread.
 """
 
+import re
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nexus_tray.services.cloudflare_api import BASE, Api, NotAllowed
 from nexus_tray.store import files
 
 MOST = 64 * 1024
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Zones:
@@ -108,7 +110,7 @@ class Zones:
         )
 
     def _path(self, zone_id: str) -> Path:
-        if not zone_id or not zone_id.isalnum():
+        if not _ID.fullmatch(zone_id):
             raise Problem(_none(zone_id))
         return self._folder / f"{zone_id}.pem"
 

@@ -368,7 +368,13 @@ def test_a_tunnel_that_was_deleted_elsewhere_is_deleted_all_the_same(desk: Desk)
         (DeleteTunnel(name="nothing"), "no-such-tunnel"),
         (SetRoutes(name="quick", routes=(CODE,)), "quick-host"),
         (ForgetZone(zone_id="f" * 32), "no-such-zone"),
+        (ForgetZone(zone_id="f" * 300), "no-such-zone"),
+        (ForgetZone(zone_id="../../nexus"), "no-such-zone"),
         (ImportTunnel(path="/etc/shadow"), "import-unreadable"),
+        (ImportTunnel(path=""), "import-unreadable"),
+        (ImportTunnel(path="/etc"), "import-unreadable"),
+        (ImportTunnel(path="a\0b"), "import-unreadable"),
+        (ImportTunnel(path="~nobody-has-this-name/cert.pem"), "import-unreadable"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )  # fmt: skip
@@ -384,6 +390,29 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
     assert code == refused.value.reason.code or isinstance(command, ImportTunnel)
     assert desk.settings.read() == before
     assert desk.jobs == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        (Facts(), "known once the tunnel runs"),
+        (Facts(connections=4), "Cloudflare has told no public hostname of this tunnel yet"),
+        (Facts(connections=4, hostnames=()), "Cloudflare does not send it here"),
+        (Facts(connections=4, hostnames=(CODE.hostname,)), "sent here"),
+    ],
+)
+def test_what_is_known_of_a_token_tunnels_route(paths: Paths, facts: Facts, text: str) -> None:
+    tunnel = TunnelSettings(name="office", kind="token", routes=(CODE,))
+    [route] = RouteReports(Zones(paths), lambda _: facts).read(tunnel)
+    assert route.text == text
+
+
+def test_a_route_outside_of_the_domain_is_in_nobodys_way(desk: Desk) -> None:
+    """It changed nothing, so the next try needs nothing to be taken back first."""
+    home_tunnel(desk, CODE)
+    wrong = SetRoutes(name="home", routes=(CODE, RouteSettings(hostname="code.elsewhere.org")))
+    desk.wait(desk(wrong), JobState.FAILED)
+    desk.wait(desk(SetRoutes(name="home", routes=(CODE, PREVIEW))), JobState.DONE)
 
 
 def test_without_a_zone_a_named_tunnel_says_what_to_do_first(
@@ -425,6 +454,8 @@ def test_a_downloaded_certificate_is_noticed(lab: Lab, paths: Paths, tmp_path: P
     desk = make_desk(lab, paths, STANDIN, tmp_path, LAB_LOGIN_ATTEMPTS="0")
     key = desk(Login())
     until(lambda: any(job.by_hand for job in desk.jobs), "what to do by hand")
+    [waiting] = desk.jobs
+    assert waiting.link is not None  # whoever has not opened the page yet still can
     downloads = desk.home / "Downloads"
     downloads.mkdir()
     (downloads / "cert.pem").write_bytes(Path(lab.info["origincert"]).read_bytes())
