@@ -9,11 +9,13 @@ there. Who is in the same network reaches the sign-in page, and without a sessio
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nexus_tray.gateway.http import Door, DoorKind, Visitor
 from nexus_tray.gateway.relay import fields
@@ -22,11 +24,15 @@ from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.visitor import VisitorConnection
 from nexus_tray.model import Hop, Problem, Reason
 
+log = logging.getLogger(__name__)
+
 NETWORK = Door(DoorKind.NETWORK, "network")
 
 HANDSHAKE_SECONDS = 5.0
 """Who has not said who he is by then is dropped: he is counted nowhere before."""
 GOODBYE_SECONDS = 2.0
+MOST_HANDSHAKES, MOST_HANDSHAKES_OF_ONE = 64, 16
+"""Under way at a time: of all together, of one address."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,17 @@ class NetworkEntrance:
 
 
 class NetworkListener:
-    """The door itself: at most one listener."""
+    """The door itself: at most one listener.
+
+    It accepts for itself, because who has not shaken hands is counted nowhere else: a device
+    that opens thousands of connections must not use up the descriptors of tunnels and tray.
+    """
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._server: asyncio.Server | None = None
         self._threshold: Threshold | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._greeted: dict[asyncio.Task[None], str] = {}
 
     @property
     def place(self) -> Place | None:
@@ -115,46 +126,115 @@ class NetworkListener:
         another one he is put out. Raises Problem, and is shut then."""
         threshold = self._threshold
         if threshold is None or threshold.place != place:
-            self.close()
+            await self.close()
             threshold = Threshold(place)
-        elif self._server is not None:
-            self._server.close()
-            self._server = None
-        here = threshold
-
-        def visitor() -> VisitorConnection:
-            return VisitorConnection(self._relay, NetworkEntrance(here))
-
+        await self._listen_no_more()
         try:
             listener = listen_at(place.address, place.port)
-            self._server = await asyncio.get_running_loop().create_server(
+        except BaseException:
+            await self.close()
+            raise
+        accepting = self._accept(listener, threshold, context)
+        self._listening = asyncio.get_running_loop().create_task(accepting)
+        self._threshold = threshold
+
+    async def close(self) -> None:
+        """Listen no more, and end what came through it."""
+        threshold, self._threshold = self._threshold, None
+        if threshold is not None:
+            threshold.open = False  # for who is inside and has not asked for anything yet
+        await self._listen_no_more()
+        greetings = list(self._greeted)
+        for greeting in greetings:
+            greeting.cancel()
+        await asyncio.gather(*greetings, return_exceptions=True)
+        self._relay.cut_door(NETWORK.name)
+
+    async def _listen_no_more(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _accept(
+        self, listener: "Listener", threshold: Threshold, context: ssl.SSLContext
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                try:
+                    plain, name = await loop.sock_accept(listener)
+                except OSError as error:  # he is gone already, or descriptors are short
+                    log.debug("a visitor of the local network was lost: %s", error)
+                    await asyncio.sleep(0.05)
+                    continue
+                listener.newest = None
+                peer = _peer(name)
+                if self._may_greet(peer):
+                    self._begin(plain, peer, threshold, context)
+                else:
+                    plain.close()
+
+    def _begin(
+        self, plain: socket.socket, peer: str, threshold: Threshold, context: ssl.SSLContext
+    ) -> None:
+        greeting = asyncio.get_running_loop().create_task(self._greet(plain, threshold, context))
+        self._greeted[greeting] = peer
+
+        def over(_: asyncio.Task[None]) -> None:
+            del self._greeted[greeting]
+            if greeting.cancelled():
+                plain.close()
+
+        greeting.add_done_callback(over)
+
+    def _may_greet(self, peer: str) -> bool:
+        peers = list(self._greeted.values())
+        return len(peers) < MOST_HANDSHAKES and peers.count(peer) < MOST_HANDSHAKES_OF_ONE
+
+    async def _greet(
+        self, plain: socket.socket, threshold: Threshold, context: ssl.SSLContext
+    ) -> None:
+        def visitor() -> VisitorConnection:
+            return VisitorConnection(self._relay, NetworkEntrance(threshold))
+
+        plain.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
                 visitor,
-                sock=listener,
+                plain,
                 ssl=context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 ssl_shutdown_timeout=GOODBYE_SECONDS,
             )
-        except BaseException:
-            threshold.open = False
-            self.close()
-            raise
-        self._threshold = threshold
+        except OSError as error:  # no TLS, or not in time: scanners, plain HTTP, no trust
+            log.debug("a visitor of the local network did not speak TLS: %s", error)
+            plain.close()
+
+
+class Listener(socket.socket):
+    """Closes whom it accepted at the moment when nobody waits for him any more."""
+
+    newest: socket.socket | None = None
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As ever; who came is known to `close` until he is taken."""
+        accepted = super().accept()
+        self.newest = accepted[0]
+        return accepted
 
     def close(self) -> None:
-        """Listen no more, and end what came through it."""
-        threshold, self._threshold = self._threshold, None
-        server, self._server = self._server, None
-        if threshold is not None:
-            threshold.open = False  # for who is inside and has not asked for anything yet
-        if server is not None:
-            server.close()
-        self._relay.cut_door(NETWORK.name)
+        """Idempotent."""
+        newest, self.newest = self.newest, None
+        if newest is not None:
+            newest.close()
+        super().close()
 
 
-def listen_at(address: str, port: int) -> socket.socket:
+def listen_at(address: str, port: int) -> Listener:
     """A listening socket. Raises Problem when the port is taken, or the address is not here."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = Listener(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":  # there REUSEADDR would share the port with anybody
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

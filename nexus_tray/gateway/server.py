@@ -190,7 +190,8 @@ class Gateway:
 
     def close_network(self) -> None:
         """Shut the local network's door, and end what came through it. In force on return."""
-        self._call(self.network.close)
+        if (loop := self._loop) is not None:  # without it nothing is open
+            asyncio.run_coroutine_threadsafe(self.network.close(), loop).result(PATIENCE)
 
     def _aim(self, upstream: Upstream | None) -> None:
         self._relay.pool.aim(upstream)
@@ -325,7 +326,7 @@ class Gateway:
         finally:
             for server in self._servers:
                 server.close()
-            self.network.close()
+            await self.network.close()
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
             await self._on_end()

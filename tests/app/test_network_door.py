@@ -1,5 +1,6 @@
 """The local network's door: real TLS, a real gateway, real sign-in; time and addresses told."""
 
+import contextlib
 import datetime
 import http.client
 import socket
@@ -229,6 +230,21 @@ def test_who_does_not_shake_hands_is_dropped(world: World, monkeypatch: pytest.M
     world.open()
     with socket.create_connection((HERE, world.port), timeout=5) as plain:
         assert plain.recv(1) == b""
+
+
+def test_many_who_do_not_shake_hands_keep_nobody_else_out_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus_tray.gateway.network_door.HANDSHAKE_SECONDS", 1.0)
+    world.open()
+    with contextlib.ExitStack() as ending:
+        silent = [
+            ending.enter_context(socket.create_connection((HERE, world.port), timeout=5))
+            for _ in range(40)
+        ]
+        assert all(one.recv(1) == b"" for one in silent[16:])  # turned away at once
+        assert silent[0].recv(1) == b""  # its time was over
+    assert world.ask()[0] == 200
 
 
 def test_the_authority_stays_and_the_certificate_is_renewed_in_time(world: World) -> None:

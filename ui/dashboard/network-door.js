@@ -101,7 +101,7 @@ function Certificate({ report }) {
   return html`<div><div class="row between wrap"><b>${report.authority ? "Fingerprint of the authority (SHA-256)" : "Fingerprint of the certificate (SHA-256)"}</b>
       <${Copy} text=${report.fingerprint} name="Copy the fingerprint" /></div>
     <p class="mono small wrap">${inert(report.fingerprint)}</p>
-    ${end != null && html`<p class="dim small">The door’s certificate ${end < now ? `ended ${day(end)}` : `ends ${day(end)}, in ${span(end - now)}`}.
+    ${end != null && html`<p class="dim small">The door’s certificate ${end < now ? `ended ${day(end)}` : `ends ${day(end)}, in ${span(end - now)}`}.${" "}
       ${report.authority && "It is renewed by itself 30 days before."}</p>`}</div>`;
 }
 
