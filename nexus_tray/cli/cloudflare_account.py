@@ -20,6 +20,7 @@ from nexus_tray.commands import (
 )
 from nexus_tray.core.backend import Backend
 from nexus_tray.inert import inert
+from nexus_tray.model import Job, JobState
 
 
 def login(backend: Backend, options: Namespace, console: Console) -> Exit:
@@ -73,9 +74,23 @@ def jobs(backend: Backend, _: Namespace, console: Console) -> Exit:
         console.show(found)
     for job in () if console.json else found:
         console.say(inert(f"{job.id}  {job.kind} {job.subject}  {job.state.value}"))
-        if job.reason is not None:
-            lines.tell(job.reason, console)
+        _tell_what_it_waits_for(job, console)
     return Exit.OK
+
+
+def _tell_what_it_waits_for(job: Job, console: Console) -> None:
+    """What a person can do about it."""
+    for said in (job.reason, job.question):
+        if said is not None:
+            lines.tell(said, console)
+    if job.question is not None:
+        console.say(inert(f"      nexus-tray tunnel answer {job.id} yes (or no)"))
+    if job.link is not None:
+        console.say(inert(f"      Open this page: {job.link}"))
+    for number, line in enumerate(job.by_hand, 1):
+        console.say(inert(f"      {number}. {line}"))
+    if job.state is JobState.FAILED:
+        console.say(inert(f"      To go on: nexus-tray tunnel retry {job.id}"))
 
 
 def answer(backend: Backend, options: Namespace, console: Console) -> Exit:

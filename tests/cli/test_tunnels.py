@@ -197,6 +197,17 @@ def test_lists_are_words_or_json(desk: Desk, verb: str) -> None:
     assert isinstance(desk("tunnel", verb, "--json").json, list | dict)
 
 
+def test_jobs_say_what_they_wait_for(desk: Desk, house: JobHouse) -> None:
+    house.say(jobs=(job(JobState.WAITING, StepState.RUNNING, question=OVERWRITE),))
+    told = desk("tunnel", "jobs")
+    assert OVERWRITE.what in told.out
+    assert f"nexus-tray tunnel answer {KEY} yes (or no)" in told.out
+    house.say(jobs=(job(JobState.WAITING, StepState.RUNNING, link="https://a.example/page"),))
+    assert "https://a.example/page" in desk("tunnel", "jobs").out
+    house.say(jobs=(job(JobState.FAILED, StepState.FAILED, reason=OVERWRITE),))
+    assert f"nexus-tray tunnel retry {KEY}" in desk("tunnel", "jobs").out
+
+
 def followed(desk: Desk, house: JobHouse, then: Callable[[], None], **more: Any) -> Said:
     """`tunnel create new`, and what happens to its job meanwhile."""
     house.job = job(JobState.RUNNING, StepState.RUNNING)
