@@ -25,7 +25,7 @@ from tests.security.test_previews import (
     once,
 )
 
-BOUNDS = Bounds(sweep=0.05, previews=8)
+BOUNDS = Bounds(sweep=0.05, connections=64, previews=8)
 
 
 @pytest.fixture
@@ -461,6 +461,23 @@ def test_a_flood_in_tiny_chunks_leaves_opencode_its_turn(place: Place) -> None:
         slowest = max(slowest, time.monotonic() - begun)
     client.close()
     assert slowest < 2.0
+
+
+def test_strangers_at_a_preview_keep_nobody_out(place: Place) -> None:
+    """Half a head, half a body: more of them than there is room for."""
+    home = place.sign_in()
+    half = tunnel_request("GET", "/x", cookie=None, host=APP)[:-2]
+    body = tunnel_request("POST", "/_nexus/enter", f"Origin: https://{APP}", "Content-Length: 9",
+                          cookie=None, host=APP)  # fmt: skip
+    clients = []
+    for number in range(3 * BOUNDS.connections):
+        client = place.connect()
+        client.try_send(half if number % 2 else body)
+        clients.append(client)
+    assert place.ask(CODE, "/x", cookie=home).status == 200
+    for client in clients:
+        client.close()
+    assert place.preview.received == b""
 
 
 def test_a_gateway_stands_by_its_default_room() -> None:
