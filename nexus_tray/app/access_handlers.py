@@ -162,6 +162,11 @@ class Panic:
 
     def _way_back(self) -> str:
         names = self._back or list(self._tunnels)
+        if not names and self._network:
+            return (
+                "OpenCode goes on working here. To come back, switch the door for the local "
+                "network on again: nexus-tray dashboard – then sign in again."
+            )
         if not names:
             return "There is no tunnel; OpenCode goes on working here."
         return (

@@ -318,6 +318,21 @@ def test_it_is_opened_again_with_a_gateway_that_starts_anew(world: World) -> Non
     assert world.ask()[0] == 200
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_an_ipv6_address_is_visited_in_brackets(world: World) -> None:
+    world.addresses = (("lo", "::1"),)
+    world.door.accounts().set_password(PASSWORD)
+    world.set(enabled=True, address="::1", port=world.port)
+    report = world.keeper.report()
+    assert (report.reason, report.url) == (None, f"https://[::1]:{world.port}/")
+    link = http.client.HTTPSConnection("::1", world.port, timeout=5, context=world.trusting())
+    try:
+        link.request("GET", "/_nexus/sign-in")
+        assert link.getresponse().status == 200
+    finally:
+        link.close()
+
+
 def test_a_taken_port_is_said_and_the_door_opens_when_it_is_free(world: World) -> None:
     with socket.create_server((HERE, world.port)):
         world.door.accounts().set_password(PASSWORD)
