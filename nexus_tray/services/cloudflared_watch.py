@@ -175,8 +175,9 @@ def _away(
     mute = watch.transport == QUIC and not watch.quick and not said
     if mute and _turned_down(watch, reading, limits):
         return Verdict(ONLY_QUIC.reason)
-    waiting = AWAY if watch.ready_once else CONNECTING
-    return Verdict(found.reason if found is not None else waiting)
+    if not watch.ready_once and (found is None or found.reason.code == AWAY.code):
+        return Verdict(CONNECTING)  # what never was cannot be lost
+    return Verdict(found.reason if found is not None else AWAY)
 
 
 def _turned_down(watch: Watch, reading: Reading, limits: Limits) -> bool:
