@@ -121,6 +121,12 @@ def gone(said: Said) -> bool:
     raise Problem(refused(said, "delete the tunnel"))
 
 
+def still_there() -> Reason:
+    """cloudflared deleted it, and deleted it again: Cloudflare's answers are not Cloudflare's."""
+    meaning = "Something between here and Cloudflare answers in its place, or it has a fault."
+    return _reason("api-garbage", "Cloudflare said yes, but the tunnel is there.", LATER, meaning)
+
+
 def cleaned(said: Said) -> None:
     """No connection of the tunnel is left, or the tunnel itself is not. Raises Problem."""
     if said.code != 0 and not any(words in said.err for words in _GONE):
