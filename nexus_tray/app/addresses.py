@@ -90,7 +90,7 @@ class Addresses:
         routed = tuple(route.hostname for route in tunnel.routes if route.hostname)
         with self._lock:
             known = self._names.get(tunnel.name, ())
-        names = tuple(dict.fromkeys((*routed, *known))) if tunnel.kind != "quick" else known
+        names = known if tunnel.kind == "quick" else routed
         if tunnel.kind != "quick":  # a quick tunnel's is seen often enough, and never too early
             self._refresh(tunnel.name, names)
         with self._lock:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import stat
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,14 +184,22 @@ def _path(written: str) -> Path:
     raise Problem(_unreadable(written, "there is no such place"))
 
 
+# neither a link is followed nor a pipe waited for, where the system knows how
+_CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def _mine(found: os.stat_result) -> bool:
+    return sys.platform == "win32" or found.st_uid == os.geteuid()
+
+
 def _read(path: Path) -> bytes:
     """A plain file of the user's own, however its mode is: it is his. Raises Problem."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | _CAREFULLY)
     except OSError as error:
         raise Problem(_unreadable(path, error.strerror or str(error))) from error
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+    if not stat.S_ISREG(found.st_mode) or not _mine(found):
         os.close(descriptor)
         raise Problem(_unreadable(path, "it is no file of yours"))
     with os.fdopen(descriptor, "rb") as file:

@@ -46,10 +46,15 @@ class Login:
 
     def plan(self, _: Mapping[str, str]) -> Plan:
         """Sign in, and keep the certificate."""
-        return Plan((
+        steps = (
             Step("sign in", "Sign in at Cloudflare", self._sign_in),
             Step("zone", "Keep the certificate of the domain", self._keep),
-        ))  # fmt: skip
+        )
+        return Plan(steps, undo=lambda _: self._tidy())
+
+    def _tidy(self) -> str:
+        shutil.rmtree(self._world.paths.zones.parent / "login", ignore_errors=True)
+        return "Nothing was changed."
 
     def _sign_in(self, course: Course) -> str:
         world = self._world

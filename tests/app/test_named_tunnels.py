@@ -448,6 +448,7 @@ def test_signing_in_can_be_cancelled(lab: Lab, paths: Paths, tmp_path: Path) -> 
     desk.keeper.cancel(key)
     desk.wait(key, JobState.CANCELLED)
     assert desk.zones.all() == ()
+    assert not (paths.zones.parent / "login").exists()
 
 
 def test_a_downloaded_certificate_is_noticed(lab: Lab, paths: Paths, tmp_path: Path) -> None:
