@@ -248,7 +248,7 @@ def test_a_restart_lets_a_request_end_within_the_grace(home: Home) -> None:
     until(lambda: home.upload.whole, "the whole answer")
     home.path.until(
         lambda s: s.state is S.RUNNING and s.facts.pid not in (None, pid),
-        f"another process: {pid} {home.path.tunnel} {home.path.log[-6:]}",
+        f"not {pid}",
     )
 
 
@@ -261,5 +261,5 @@ def test_a_restart_ends_a_request_only_after_the_grace(home: Home) -> None:
     assert not home.upload.whole
     home.path.until(
         lambda s: s.state is S.RUNNING and s.facts.pid not in (None, pid),
-        f"another process: {pid} {home.path.tunnel} {home.path.log[-6:]}",
+        f"not {pid}",
     )
