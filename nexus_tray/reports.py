@@ -38,6 +38,28 @@ class AuditEntry(Value, frozen=True):
     text: str
 
 
+class AuditQuery(Value, frozen=True):
+    """Which rows of the audit trail are wanted; every filter left out matches all.
+
+    `words` must all occur, in whichever part of a row; `events` are the events' names. The
+    newest `limit` matches are answered. `before` pages backwards: only ids below.
+    """
+
+    words: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    events: tuple[str, ...] = ()
+    since_at: float | None = None
+    until_at: float | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+
+
+class AuditPage(Value, frozen=True):
+    """The answer to an AuditQuery, newest first. `more`: older ones match too."""
+
+    entries: tuple[AuditEntry, ...] = ()
+    more: bool = False
+
+
 class Access(Value, frozen=True):
     """Who can come in: whether a password is set, who is signed in, what happened lately.
 

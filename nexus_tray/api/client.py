@@ -30,6 +30,8 @@ from nexus_tray.model import (
 from nexus_tray.paths import Paths
 from nexus_tray.reports import (
     Access,
+    AuditPage,
+    AuditQuery,
     Bundle,
     Examination,
     Importable,
@@ -144,6 +146,15 @@ class HttpBackend:
     def access(self) -> Access:
         """See Backend."""
         return self._get("/access", {}, Access)
+
+    def audit(self, query: AuditQuery) -> AuditPage:
+        """See Backend."""
+        given = {
+            name: value
+            for name in AuditQuery.__struct_fields__
+            if (value := getattr(query, name)) not in (None, "", ())
+        }
+        return self._get("/audit", given, AuditPage)
 
     def traffic(self, query: TrafficQuery) -> Traffic:
         """See Backend."""

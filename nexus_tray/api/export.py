@@ -75,7 +75,7 @@ def written(found: Iterator[LogLine], form: Format) -> Iterator[bytes]:
     """The lines as bytes of the file."""
     one = WRITERS[form]
     if form is Format.CSV:
-        yield _row(CSV_HEAD)
+        yield row(CSV_HEAD)
     for line in found:
         yield one(line)
 
@@ -94,7 +94,7 @@ def as_text(line: LogLine) -> bytes:
 
 def as_csv(line: LogLine) -> bytes:
     """A row in which every cell is quoted, and none is a formula."""
-    return _row((when(line.at), cell(line.source), line.level.value, cell(line.text)))
+    return row((when(line.at), cell(line.source), line.level.value, cell(line.text)))
 
 
 def as_json(line: LogLine) -> bytes:
@@ -109,7 +109,8 @@ WRITERS: dict[Format, Callable[[LogLine], bytes]] = {
 }
 
 
-def _row(cells: tuple[str, ...]) -> bytes:
+def row(cells: tuple[str, ...]) -> bytes:
+    """A line of a spreadsheet's file, every cell quoted; formulas are the caller's to break."""
     sheet = io.StringIO()
     csv.writer(sheet, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
     return sheet.getvalue().encode()

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from nexus_tray.api import export, streams
+from nexus_tray.api.audit_resources import AUDIT_ROUTES
 from nexus_tray.api.metric_resources import METRIC_ROUTES
 from nexus_tray.api.openapi import document
 from nexus_tray.api.routes import (
@@ -330,6 +331,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/window", show_window, body=DashboardPlace),
     Route("POST", "/shutdown", shut_down),
     Route("GET", "/openapi.json", describe, answers=dict[str, Any]),
+    *AUDIT_ROUTES,
     *METRIC_ROUTES,
     *TUNNEL_ROUTES,
     *SETUP_ROUTES,

@@ -325,6 +325,7 @@ class Program:
     def _reports(self, paths: Paths, settings: ConfigStore) -> Reports:
         return Reports(
             access=lambda: access.read(self._door.accounts(), self._door.audit()),
+            audit=lambda query: self._door.audit().search(query),
             traffic=self._traffic.report,
             examine=self._doctor.examine,
             setup=self._setup.read,

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from nexus_tray import __version__
-from nexus_tray.cli import access, actions, doctor, log_view, programs
+from nexus_tray.cli import access, actions, audit_view, doctor, log_view, programs
 from nexus_tray.cli.console import EXIT_HELP
 from nexus_tray.cli.tunnel_parser import add_tunnels
 from nexus_tray.inert import inert
@@ -29,6 +29,7 @@ def build() -> argparse.ArgumentParser:
     _add_services(nouns)
     _add_tunnels(nouns)
     _add_logs(nouns)
+    _add_audit(nouns)
     _add_open(nouns)
     _add_dashboard(nouns)
     _add_password(nouns)
@@ -105,6 +106,16 @@ def _add_logs(nouns: Any) -> None:
     add("--source", metavar="S", action="append", default=[], help="a service, or nexus-tray")
     add("--level", choices=[level.value for level in Level], default="debug", help="at least")
     add("--pattern", metavar="RE", default="", help="a regular expression")
+    add("--since", metavar="T", help="10m, 2h, 3d (ago), or 2026-11-30T18:00")
+    add("--until", metavar="T", help="as --since")
+
+
+def _add_audit(nouns: Any) -> None:
+    about = "print what happened at the doors; with --json one row a line"
+    add = _verb(nouns, "audit", audit_view.audit, about).add_argument
+    add("words", metavar="WORD", nargs="*", help="only rows in which all these words occur")
+    add("-n", "--lines", metavar="N", type=_count, default=200, help="how many (default 200)")
+    add("--event", metavar="E", action="append", default=[], help="sign-in, denied, panic, …")
     add("--since", metavar="T", help="10m, 2h, 3d (ago), or 2026-11-30T18:00")
     add("--until", metavar="T", help="as --since")
 

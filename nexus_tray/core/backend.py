@@ -12,6 +12,8 @@ from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.model import Batch, Cursor, LogPage, LogQuery, Snapshot
 from nexus_tray.reports import (
     Access,
+    AuditPage,
+    AuditQuery,
     Bundle,
     Examination,
     Importable,
@@ -59,6 +61,9 @@ class Backend(Protocol):
 
     def access(self) -> Access:
         """Who can come in and who did. Raises Problem when that cannot be read."""
+
+    def audit(self, query: AuditQuery) -> AuditPage:
+        """What happened at the doors. Raises Problem: no such event, or it cannot be read."""
 
     def traffic(self, query: TrafficQuery) -> Traffic:
         """What passed through the gateway."""

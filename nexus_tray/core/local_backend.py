@@ -13,6 +13,8 @@ from nexus_tray.core.journal import Journal
 from nexus_tray.model import Batch, Cursor, Hop, LogPage, LogQuery, Problem, Reason, Snapshot
 from nexus_tray.reports import (
     Access,
+    AuditPage,
+    AuditQuery,
     Bundle,
     Examination,
     Importable,
@@ -51,6 +53,7 @@ class Reports:
     """What answers for each report; see Backend."""
 
     access: Callable[[], Access]
+    audit: Callable[[AuditQuery], AuditPage]
     traffic: Callable[[TrafficQuery], Traffic]
     examine: Callable[[], Examination]
     setup: Callable[[], Setup]
@@ -111,6 +114,10 @@ class LocalBackend:
     def access(self) -> Access:
         """See Backend."""
         return self._reports.access()
+
+    def audit(self, query: AuditQuery) -> AuditPage:
+        """See Backend."""
+        return self._reports.audit(query)
 
     def traffic(self, query: TrafficQuery) -> Traffic:
         """See Backend."""

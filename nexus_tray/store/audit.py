@@ -1,9 +1,10 @@
 """The audit: what happened at the doors, in rows that a person can read later.
 
 Owns the `audit` table, the words in it, and the judgement whether the clock can be
-trusted. Imports `store.database`. Any thread may call; writing waits for the disk, so not
-on the gateway's loop. A row holds time (UTC), event, who, address and outcome, and
-never a secret: callers pass names and outcomes, not what was typed (SECURITY.md 37).
+trusted. Imports `store.database`, its own room's search and layer 1. Any thread may call;
+writing waits for the disk and a search takes its time, so not on the gateway's loop. A row
+holds time (UTC), event, who, address and outcome, and never a secret: callers pass names
+and outcomes, not what was typed (SECURITY.md 37).
 """
 
 import sqlite3
@@ -12,10 +13,16 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from nexus_tray.model import Value
+from nexus_tray.reports import AuditPage, AuditQuery
+from nexus_tray.store import audit_search
 from nexus_tray.store.database import Database
 
 KEPT_ROWS = 50_000
-"""The newest rows that stay; about 6 MB."""
+"""The newest rows that stay of what strangers cause at will; about 6 MB. The crowd's limit
+(below) makes them three days of a flood, and years of an ordinary life."""
+KEPT_OWN = 200_000
+"""The newest of all other rows that stay: 500 sign-ins a day for a year, and no flood of
+strangers shortens it. Counted and not dated: a clock that runs ahead must delete nothing."""
 
 _PRUNE_EVERY = 500
 _FIELD = 200
@@ -42,6 +49,17 @@ class AuditEvent(StrEnum):
     ACCESS_PAUSED = "access-paused"
     ACCESS_RESUMED = "access-resumed"
     PANIC = "panic"
+
+
+STRANGERS = (
+    AuditEvent.SIGN_IN_FAILED,
+    AuditEvent.SIGN_IN_REFUSED,
+    AuditEvent.LOCKED,
+    AuditEvent.PAUSED,
+    AuditEvent.TICKET_REFUSED,
+    AuditEvent.DENIED,
+)
+"""What strangers can cause as often as they like."""
 
 
 class AuditRow(Value, frozen=True):
@@ -94,9 +112,7 @@ class Audit:
             self._written += 1
             prune = self._written % _PRUNE_EVERY == 0
         if prune:
-            connection.execute(
-                "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (KEPT_ROWS,)
-            )
+            _prune(connection)
 
     def crowd(self, event: AuditEvent, address: str, outcome: str, now: float) -> None:
         """Write a row for what strangers can cause at will, without letting them fill the disk.
@@ -129,6 +145,10 @@ class Audit:
             for row in rows
         ]  # fmt: skip
 
+    def search(self, query: AuditQuery) -> AuditPage:
+        """The matches of a query, newest first; not on the gateway's loop. Raises Problem."""
+        return audit_search.search(self._database, query, tuple(AuditEvent))
+
     def clock_is_behind(self) -> bool:
         """The wall clock reads earlier than the newest row: times cannot be trusted.
 
@@ -145,6 +165,18 @@ class Audit:
             (str(AuditEvent.PASSWORD_SET),),
         )
         return float(found[0][0] or 0.0)
+
+
+def _prune(connection: sqlite3.Connection) -> None:
+    """Let the oldest rows go, of strangers and of all others each for itself."""
+    marks = ", ".join("?" * len(STRANGERS))
+    for kind, kept in (("IN", KEPT_ROWS), ("NOT IN", KEPT_OWN)):
+        those = f"event {kind} ({marks})"
+        last = f"SELECT id FROM audit WHERE {those} ORDER BY id DESC LIMIT 1 OFFSET ?"  # noqa: S608 - marks only
+        connection.execute(
+            f"DELETE FROM audit WHERE {those} AND id <= ({last})",  # noqa: S608 - marks only
+            (*STRANGERS, *STRANGERS, kept),
+        )
 
 
 def _plain(text: str) -> str:

@@ -44,6 +44,8 @@ from nexus_tray.paths import Paths
 from nexus_tray.reports import (
     Access,
     AuditEntry,
+    AuditPage,
+    AuditQuery,
     Bundle,
     BundleFile,
     CertificateReport,
@@ -303,9 +305,23 @@ def traffic(query: TrafficQuery) -> Traffic:
     return Traffic(step=step, points=points)
 
 
+def audit(query: AuditQuery) -> AuditPage:
+    """The one row, if a filter matches; its text says how the question arrived."""
+    if "no-event" in query.events:
+        raise Problem(Reason(code="audit-event-unknown", hop=Hop.GATEWAY, what="This is no event."))
+    [entry] = ACCESS.trail
+    wanted = not query.events or entry.event in query.events
+    below = query.before is None or entry.id < query.before
+    if not (wanted and below and all(word in entry.who for word in query.words.split())):
+        return AuditPage()
+    text = f"=cmd|\x1b {query.since_at} {query.until_at} {query.limit}"
+    return AuditPage(entries=(msgspec.structs.replace(entry, text=text),))
+
+
 def reports() -> Reports:
     return Reports(
         access=lambda: ACCESS,
+        audit=audit,
         traffic=traffic,
         examine=lambda: EXAMINATION,
         setup=lambda: SETUP,

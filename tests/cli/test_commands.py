@@ -25,6 +25,7 @@ from nexus_tray.commands import (
 )
 from nexus_tray.model import Batch, Hop, LogLine, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
+from nexus_tray.reports import AuditEntry
 from nexus_tray.settings import Configuration
 from tests.api.doubles import House, until
 from tests.api.doubles import house as build
@@ -284,6 +285,23 @@ def test_log_filters_reach_the_store(desk: Desk, house: House[Any]) -> None:
     assert len(recent) == 2  # the desk's clock stands at 90 s
     assert desk("logs", "--pattern", "(").code == 4
     assert desk("logs", "--since", "yesterday").code == 1
+
+
+def test_the_audit_is_one_inert_line_a_row_and_takes_every_filter(desk: Desk) -> None:
+    said = desk("audit", "Safari", "--event", "sign-in", "--since", "40s", "-n", "3")
+    [line] = said.out.splitlines()
+    assert "sign-in           203.0.113.7  Safari on iPhone  =cmd|\\x1b 1790000050.0 None 3" in line
+    row = msgspec.json.decode(desk("audit", "--json").out, type=AuditEntry)
+    assert (row.id, row.event) == (2, "sign-in")
+    assert desk("audit", "--until", "yesterday").code == 1
+
+
+def test_nothing_in_the_audit_is_said_to_people_and_not_to_programs(desk: Desk) -> None:
+    assert desk("audit", "nobody").err == "Nothing in the audit trail matches.\n"
+    assert desk("audit", "nobody", "--json").err == ""
+    refused = desk("audit", "--event", "no-event")
+    assert refused.code == 4
+    assert "no event" in refused.err
 
 
 def test_nothing_found_is_said_to_people_and_not_to_programs(desk: Desk) -> None:

@@ -49,7 +49,7 @@ from nexus_tray.commands import (
 from nexus_tray.core.backend import Backend
 from nexus_tray.model import Cursor, Desired, EventKind, Level, LogQuery, Problem
 from nexus_tray.paths import Paths
-from nexus_tray.reports import TrafficQuery
+from nexus_tray.reports import AuditQuery, TrafficQuery
 from nexus_tray.settings import RouteSettings
 from tests.api.doubles import (
     ACCESS,
@@ -63,6 +63,7 @@ from tests.api.doubles import (
     TUNNELS,
     House,
     StoredLogs,
+    audit,
     first_snapshot,
     stored_house,
     traffic,
@@ -183,6 +184,18 @@ def test_no_name_reaches_beyond_its_place(
 
 def test_the_snapshot_is_the_same_value(backend: Backend) -> None:
     assert backend.snapshot() == first_snapshot()
+
+
+def test_the_audit_answers_the_whole_question(backend: Backend) -> None:
+    query = AuditQuery(
+        words="Safari iPhone", events=("sign-in", "panic"), since_at=1.5, until_at=2.5,
+        before=9, limit=7,
+    )  # fmt: skip
+    assert backend.audit(query) == audit(query)
+    assert backend.audit(query).entries[0].text.endswith("1.5 2.5 7")
+    assert backend.audit(AuditQuery(words="nobody ☂")).entries == ()
+    with pytest.raises(Problem, match="no event"):
+        backend.audit(AuditQuery(events=("no-event",)))
 
 
 def test_the_reports_are_the_same_values(backend: Backend) -> None:

@@ -50,6 +50,20 @@ def test_rows_are_bounded_the_oldest_go_first(
     assert rows[0].who == "1999"
 
 
+def test_strangers_do_not_push_out_who_signed_in(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_ROWS", 300)
+    monkeypatch.setattr(module, "KEPT_OWN", 600)
+    with store.database.write() as connection:
+        for number in range(1000):
+            store.audit.add(connection, AuditEvent.SIGN_IN, str(number), "a")
+        for _ in range(2000):
+            store.audit.add(connection, AuditEvent.DENIED, "stranger", "b")
+    events = [row.event for row in store.audit.newest(9999)]
+    assert (events.count(AuditEvent.SIGN_IN), events.count(AuditEvent.DENIED)) == (600, 300)
+
+
 def test_a_crowd_is_counted_not_written(store: Store) -> None:
     now = 50.0
     for _ in range(5000):
