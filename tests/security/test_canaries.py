@@ -175,7 +175,8 @@ def everything_told(program: Program, api: Api) -> dict[str, bytes]:
         for path in (
             "/snapshot", "/journal", "/config", "/services", "/tunnels", "/openapi.json",
             "/logs?limit=10000", "/logs/export?format=text", "/logs/export?format=csv",
-            "/logs/export?format=jsonl",
+            "/logs/export?format=jsonl", "/audit", "/audit/export?format=text",
+            "/audit/export?format=csv", "/audit/export?format=jsonl",
         )
     }  # fmt: skip
     for path in ("/examinations", "/support-bundles"):
