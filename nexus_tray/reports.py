@@ -15,8 +15,7 @@ from nexus_tray.model import Reason, Value
 
 
 class Device(Value, frozen=True):
-    """One signed-in browser. `door` is `public`, `local` or `network`; `host` the name it came by.
-    """
+    """One signed-in browser. `door`: `public`, `local` or `network`; `host`: its name there."""
 
     id: str
     name: str

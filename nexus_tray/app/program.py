@@ -68,6 +68,7 @@ STOP_SECONDS = 14.0
 
 MEGABYTE = 1024 * 1024
 
+
 class Program:
     """Everything, put together. Made on the main thread; `close` may be called by any.
 
