@@ -77,7 +77,7 @@ def painted(eyes: Eyes) -> None:
 
 def gone(processes: list[psutil.Process]) -> None:
     """Ended and waited for: not even a zombie is left."""
-    within(10, lambda: not any(process.is_running() for process in processes), "their end")
+    within(30, lambda: not any(process.is_running() for process in processes), "their end")
 
 
 def test_a_window_opens_and_is_raised_and_closing_gives_everything_back(

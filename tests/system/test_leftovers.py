@@ -78,8 +78,11 @@ def test_what_a_dead_life_left_is_ended_and_nothing_else(
     strangers = [start(mark) for mark in others]
     assert leftovers.left(paths, MINE.mark) >= {process.pid for process in theirs}
     assert leftovers.sweep(paths, MINE) >= len(theirs)
-    for process in theirs:
+    *plain, shell = theirs
+    for process in plain:
         assert process.wait(10) == -signal.SIGTERM
+    # a shell whose child was ended first may be through before its own turn comes
+    assert shell.wait(10) in (-signal.SIGTERM, 0)
     assert all(alive(process) for process in strangers)
     assert leftovers.left(paths, MINE.mark) == set()
     assert recorded(paths) == [MINE.mark]
