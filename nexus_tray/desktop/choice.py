@@ -5,6 +5,7 @@ if one is there now; if neither is there, the first, which waits for a panel. Im
 own room; python-xlib comes with pystray and is imported only to look for an old tray.
 """
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping
@@ -45,12 +46,9 @@ def has_old_tray(display: str) -> bool:
     from Xlib.error import ConnectionClosedError, DisplayError
 
     try:
-        connection = Display(display)
+        with contextlib.closing(Display(display)) as connection:
+            name = f"_NET_SYSTEM_TRAY_S{connection.get_default_screen()}"
+            return bool(connection.get_selection_owner(connection.intern_atom(name)))
     except (DisplayError, ConnectionClosedError, OSError) as error:
         logger.debug("The X display cannot be asked for a tray: %s", error)
         return False
-    try:
-        name = f"_NET_SYSTEM_TRAY_S{connection.get_default_screen()}"
-        return bool(connection.get_selection_owner(connection.intern_atom(name)))
-    finally:
-        connection.close()

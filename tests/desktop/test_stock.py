@@ -1,11 +1,13 @@
 """pystray for old trays: chosen where one is, docked into it, clicked, ended. Under Xvfb."""
 
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +55,15 @@ print("ended", flush=True)
 """
 
 
+INTERN_ATOM = 16
+"""X Protocol, request InternAtom: the first thing that is asked of a display for a tray."""
+
+
 @pytest.fixture
 def screen() -> Iterator[str]:
-    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "320x240x24", "-nolisten", "tcp"]
+    # without -noreset it begins anew when its last client leaves, and throws out who comes then
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "320x240x24", "-nolisten", "tcp",
+               "-noreset"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         assert server.stdout is not None
         try:
@@ -150,6 +158,25 @@ def test_an_old_tray_is_found_only_where_one_is(screen: str) -> None:
         assert choice.has_old_tray(screen)
     finally:
         tray.close()
+
+
+def test_a_display_that_goes_away_while_it_is_asked_has_no_old_tray(screen: str) -> None:
+    """As one that begins anew does; the icon must not be lost for it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def welcome_and_leave() -> None:
+            visitor = server.accept()[0]
+            with visitor, socket.socket(socket.AF_UNIX) as display:
+                display.connect(f"/tmp/.X11-unix/X{screen[1:]}")
+                while (asked := visitor.recv(4096))[0] != INTERN_ATOM:
+                    display.sendall(asked)
+                    visitor.sendall(display.recv(65536))
+
+        with ThreadPoolExecutor() as pool:
+            left = pool.submit(welcome_and_leave)
+            number = server.getsockname()[1] - 6000
+            assert not choice.has_old_tray(f"127.0.0.1:{number}")
+            left.result(10)
 
 
 def chosen(environment: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ import pytest
 from nexus_tray.cloudflare.config_file import service_of
 from nexus_tray.core.driver import Cause, Failure
 from nexus_tray.core.machine import Policy
+from nexus_tray.gateway import proof
 from nexus_tray.model import Hop, Problem, Reason, ServiceState
 from nexus_tray.services.cloudflared_launch import Identity
 from nexus_tray.services.cloudflared_watch import Limits
@@ -65,6 +66,11 @@ class Stranger:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def asked_by_others(self) -> list[str]:
+        """Without our own question, which tells it nothing: it may go out before the rules are
+        known, and is how it would be found if they never were."""
+        return [path for path in self.asked if not path.startswith(proof.PATH)]
 
     @property
     def service(self) -> str:
@@ -302,7 +308,7 @@ def test_rules_that_lead_elsewhere_end_it_at_once(both: Path, stranger: Stranger
     assert OTHER in service.reason.what
     assert stranger.service in service.reason.what
     assert ours.removeprefix("unix:") in service.reason.cure
-    assert stranger.asked == []
+    assert stranger.asked_by_others() == []
 
 
 def test_rules_that_lead_elsewhere_from_the_start_end_it(path: Path, stranger: Stranger) -> None:
@@ -313,7 +319,7 @@ def test_rules_that_lead_elsewhere_from_the_start_end_it(path: Path, stranger: S
     path.until_code("tunnel-ingress-foreign")
     gone(path)
     assert path.lab.visit(HOST)[0] >= 500
-    assert stranger.asked == []
+    assert stranger.asked_by_others() == []
 
 
 def test_a_named_tunnel_that_was_moved_to_cloudflare_is_watched_too(
