@@ -166,6 +166,7 @@ class SessionState(StrEnum):
     WORKING = "working"
     WAITING = "waiting"
     IDLE = "idle"
+    INTERRUPTED = "interrupted"  # idle, and its last turn was broken off
     UNKNOWN = "unknown"
 
 

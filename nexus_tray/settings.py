@@ -52,6 +52,21 @@ TunnelId = Annotated[
         description="a tunnel's UUID in lower case, or nothing",
     ),
 ]
+Network = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9a-f.:]{2,45}(/[0-9]{1,3})?\Z",
+        description="an address or a network, such as 203.0.113.7 or 2001:db8::/32",
+    ),
+]
+Country = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Z][A-Z0-9]\Z",
+        description="a country in two capital letters, such as DE (T1: the Tor network)",
+    ),
+]
+Kilobytes = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 TimeOfDay = Annotated[
@@ -149,6 +164,34 @@ class NetworkSettings(Section, frozen=True):
     key: str = ""
 
 
+class AccessSettings(Section, frozen=True):
+    """Who may knock from outside, and how much a device may take. The local door has no limits.
+
+    `allow_addresses`: only from these addresses and networks (empty: from all);
+    `deny_addresses`: not from these. `allow_countries`, `deny_countries`: the same by country;
+    while one of them is set, a visitor through a tunnel whose country is not known is refused.
+    `requests_per_second`: of one device, `address_requests_per_second`: of one address that is
+    not signed in (0: no limit). `streams`: at once, of one device (0: no limit).
+    `device_kilobytes_in`, `device_kilobytes_out`: kilobytes a second that one device may send
+    and get; `total_kilobytes_in`, `total_kilobytes_out`: all together (0: no limit).
+    `idle_minutes`: tunnels close when nobody asked for anything for so long, never while OpenCode
+    works (0: they stay open).
+    """
+
+    allow_addresses: tuple[Network, ...] = ()
+    deny_addresses: tuple[Network, ...] = ()
+    allow_countries: tuple[Country, ...] = ()
+    deny_countries: tuple[Country, ...] = ()
+    requests_per_second: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 200
+    address_requests_per_second: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
+    streams: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 256
+    device_kilobytes_in: Kilobytes = 0
+    device_kilobytes_out: Kilobytes = 0
+    total_kilobytes_in: Kilobytes = 0
+    total_kilobytes_out: Kilobytes = 0
+    idle_minutes: Annotated[int, msgspec.Meta(ge=0, le=10_080)] = 0
+
+
 class CloudflaredSettings(Section, frozen=True):
     """The tunnel program. `program`: path of the executable (empty: found)."""
 
@@ -196,6 +239,7 @@ class Settings(Section, frozen=True):
     cloudflared: CloudflaredSettings = CloudflaredSettings()
     tunnels: tuple[TunnelSettings, ...] = (TunnelSettings(name="quick"),)
     network: NetworkSettings = NetworkSettings()
+    access: AccessSettings = AccessSettings()
     logs: LogSettings = LogSettings()
     notifications: NotificationSettings = NotificationSettings()
     dashboard: DashboardSettings = DashboardSettings()

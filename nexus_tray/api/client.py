@@ -10,7 +10,7 @@ import http.client
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -40,6 +40,7 @@ from nexus_tray.reports import (
     TokenFacts,
     Traffic,
     TrafficQuery,
+    Transcript,
     Tunnels,
 )
 from nexus_tray.settings import Configuration
@@ -187,6 +188,11 @@ class HttpBackend:
     def importable(self) -> tuple[Importable, ...]:
         """See Backend."""
         return self._get("/importable", {}, tuple[Importable, ...])
+
+    def transcript(self, session_id: str) -> Transcript:
+        """See Backend."""
+        key = quote(session_id.encode("utf-8", "replace"), safe="")
+        return self._get(f"/opencode/sessions/{key}", {}, Transcript, LONGEST_WAIT)
 
     def bundle(self) -> Bundle:
         """See Backend."""

@@ -10,34 +10,46 @@ from urllib.parse import quote
 import msgspec
 
 from nexus_tray.commands import (
+    AbortSession,
     AnswerJob,
     AnswerPermission,
     AnswerQuestion,
     AnyCommand,
+    BeginSecondFactor,
     CancelFetch,
     CancelJob,
     ClearPassword,
+    ConfirmSecondFactor,
+    CreateSession,
+    CreateToken,
     CreateTunnel,
     DeleteSecret,
     DeleteTunnel,
     DismissJob,
     EndAllSessions,
+    EndPairings,
     EndSession,
     FetchTool,
     ForgetZone,
     GetAutostart,
     ImportTunnel,
     Login,
+    NewPairing,
     OpenDashboard,
     OpenDoor,
     Panic,
     PassStep,
     Pause,
+    PromptSession,
+    RemoveSecondFactor,
+    RenameDevice,
+    RenewRecoveryCodes,
     Repair,
     RestartService,
     RestoreTool,
     Resume,
     RetryJob,
+    RevokeToken,
     SetAutostart,
     SetPassword,
     SetRoutes,
@@ -63,14 +75,27 @@ def request_for(command: AnyCommand) -> Request:
             return "PUT", f"/services/{_part(name)}/desired", {"desired": Desired.STOPPED}
         case RestartService(name=name):
             return "POST", f"/services/{_part(name)}/restarts", None
-        case AnswerPermission(question_id=key, reply=reply):
-            return "PUT", f"/permissions/{_part(key)}/reply", {"reply": reply}
-        case AnswerQuestion(question_id=key, answers=answers):
-            return "PUT", f"/questions/{_part(key)}/answers", {"answers": answers}
         case OpenDoor(path=path):
             return "POST", "/tickets", {"path": path}
         case OpenDashboard(page=page):
             return "POST", "/dashboard-tickets", {"page": page}
+        case _:
+            return _opencode_request_for(command)
+
+
+def _opencode_request_for(command: AnyCommand) -> Request:
+    """The commands about OpenCode's sessions and questions."""
+    match command:
+        case AnswerPermission(question_id=key, reply=reply):
+            return "PUT", f"/permissions/{_part(key)}/reply", {"reply": reply}
+        case AnswerQuestion(question_id=key, answers=answers):
+            return "PUT", f"/questions/{_part(key)}/answers", {"answers": answers}
+        case CreateSession(text=text, directory=directory):
+            return "POST", "/opencode/sessions", {"text": text, "directory": directory}
+        case PromptSession(session_id=key, text=text):
+            return "POST", f"/opencode/sessions/{_part(key)}/prompts", {"text": text}
+        case AbortSession(session_id=key):
+            return "POST", f"/opencode/sessions/{_part(key)}/aborts", None
         case _:
             return _other_request_for(command)
 
@@ -114,6 +139,12 @@ def _access_request_for(command: AnyCommand) -> Request:
             return "DELETE", f"/sessions/{_part(key)}", None
         case EndAllSessions():
             return "DELETE", "/sessions", None
+        case RenameDevice(id=key, name=name):
+            return "PUT", f"/sessions/{_part(key)}/name", {"name": name}
+        case RevokeToken(id=key):
+            return "DELETE", f"/tokens/{_part(key)}", None
+        case EndPairings():
+            return "DELETE", "/pairings", None
         case Pause(until_at=until):
             return "PUT", "/pause", {"until_at": until}
         case Resume():
@@ -165,8 +196,8 @@ def _job_request_for(command: AnyCommand) -> Request:
 def _private_request_for(command: AnyCommand) -> Request:
     """The commands that carry or concern something secret."""
     match command:
-        case SetPassword(password=password):
-            return "PUT", "/password", {"password": password}
+        case SetPassword(password=password, current=current):
+            return "PUT", "/password", {"password": password, "current": current}
         case ClearPassword():
             return "DELETE", "/password", None
         case SetSecret(name=name, secret=secret):
@@ -175,6 +206,27 @@ def _private_request_for(command: AnyCommand) -> Request:
             return "DELETE", f"/secrets/{_part(name)}", None
         case UnlockSecrets(passphrase=passphrase):
             return "POST", "/secrets/unlockings", {"passphrase": passphrase}
+        case _:
+            return _sign_in_request_for(command)
+
+
+def _sign_in_request_for(command: AnyCommand) -> Request:
+    """The commands that make a way in, or change how one signs in."""
+    match command:
+        case BeginSecondFactor(current=current):
+            return "POST", "/second-factor", {"current": current}
+        case ConfirmSecondFactor(code=code):
+            return "PUT", "/second-factor/confirmation", {"code": code}
+        case RemoveSecondFactor(current=current):
+            return "POST", "/second-factor/removals", {"current": current}
+        case RenewRecoveryCodes(current=current):
+            return "POST", "/second-factor/recovery-codes", {"current": current}
+        case NewPairing(current=current, address=address, name=name):
+            body = {"current": current, "address": address, "name": name}
+            return "POST", "/pairings", body
+        case CreateToken(current=current, name=name, scope=scope, days=days):
+            asked = {"current": current, "name": name, "scope": scope, "days": days}
+            return "POST", "/tokens", asked
     raise AssertionError(type(command).__name__)  # the value itself may be secret
 
 

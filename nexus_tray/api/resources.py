@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from nexus_tray.api import export, streams
+from nexus_tray.api.access_resources import ACCESS_ROUTES
 from nexus_tray.api.audit_resources import AUDIT_ROUTES
 from nexus_tray.api.metric_resources import METRIC_ROUTES
 from nexus_tray.api.openapi import document
+from nexus_tray.api.opencode_resources import OPENCODE_ROUTES
 from nexus_tray.api.routes import (
     Answer,
     Call,
@@ -28,11 +30,7 @@ from nexus_tray.api.shapes import (
     JournalQuery,
     LogsQuery,
     Passphrase,
-    Password,
-    PauseUntil,
-    PermissionReply,
     Place,
-    QuestionReply,
     Secret,
     StreamQuery,
     Switch,
@@ -42,22 +40,13 @@ from nexus_tray.api.shapes import (
 )
 from nexus_tray.api.tunnel_resources import TUNNEL_ROUTES
 from nexus_tray.commands import (
-    AnswerPermission,
-    AnswerQuestion,
-    ClearPassword,
     DeleteSecret,
-    EndAllSessions,
-    EndSession,
     GetAutostart,
     OpenDashboard,
     OpenDoor,
     Outcome,
-    Panic,
-    Pause,
     RestartService,
-    Resume,
     SetAutostart,
-    SetPassword,
     SetSecret,
     ShowWindow,
     Shutdown,
@@ -77,7 +66,7 @@ from nexus_tray.model import (
     Snapshot,
     to_json,
 )
-from nexus_tray.reports import Access, Traffic, TrafficQuery
+from nexus_tray.reports import Traffic, TrafficQuery
 from nexus_tray.settings import Configuration
 
 
@@ -124,26 +113,6 @@ def restart_service(call: Call) -> Answer:
     return submit(call, RestartService(name=call.path["name"]))
 
 
-def reply_permission(call: Call) -> Answer:
-    """Reply to a permission that OpenCode asked for."""
-    return submit(call, AnswerPermission(question_id=call.path["id"], reply=call.body.reply))
-
-
-def answer_question(call: Call) -> Answer:
-    """Answer a question of OpenCode."""
-    return submit(call, AnswerQuestion(question_id=call.path["id"], answers=call.body.answers))
-
-
-def set_password(call: Call) -> Answer:
-    """Set the password for remote access; ends every signed-in session."""
-    return submit(call, SetPassword(password=call.body.password))
-
-
-def clear_password(call: Call) -> Answer:
-    """Remove the password: remote access ends at once."""
-    return submit(call, ClearPassword())
-
-
 def make_ticket(call: Call) -> Answer:
     """Make a one-time link into the gateway's local door; the outcome's value is the URL."""
     return submit(call, OpenDoor(path=call.body.path))
@@ -185,36 +154,6 @@ def read_autostart(call: Call) -> Answer:
 def set_autostart(call: Call) -> Answer:
     """Start the program at login, or no longer."""
     return submit(call, SetAutostart(enabled=call.body.enabled))
-
-
-def read_access(call: Call) -> Answer:
-    """Who is signed in, and what happened lately at the door."""
-    return Answer(to_json(call.backend.access()))
-
-
-def end_session(call: Call) -> Answer:
-    """Sign out one device; its open streams end at once."""
-    return submit(call, EndSession(id=call.path["id"]))
-
-
-def end_all_sessions(call: Call) -> Answer:
-    """Sign out every device."""
-    return submit(call, EndAllSessions())
-
-
-def pause(call: Call) -> Answer:
-    """Close remote access for a while; OpenCode goes on."""
-    return submit(call, Pause(until_at=call.body.until_at))
-
-
-def resume(call: Call) -> Answer:
-    """End a pause."""
-    return submit(call, Resume())
-
-
-def panic(call: Call) -> Answer:
-    """End all access now; the outcome's value says what was done and how to come back."""
-    return submit(call, Panic())
 
 
 def read_traffic(call: Call) -> Answer:
@@ -301,10 +240,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/services/{name}", read_service, answers=Service),
     Route("PUT", "/services/{name}/desired", wish_service, body=Wish),
     Route("POST", "/services/{name}/restarts", restart_service),
-    Route("PUT", "/permissions/{id}/reply", reply_permission, body=PermissionReply),
-    Route("PUT", "/questions/{id}/answers", answer_question, body=QuestionReply),
-    Route("PUT", "/password", set_password, body=Password),
-    Route("DELETE", "/password", clear_password),
     Route("POST", "/tickets", make_ticket, body=Place),
     Route("POST", "/dashboard-tickets", make_dashboard_ticket, body=DashboardPlace),
     Route("POST", "/dashboard-sessions", open_dashboard_session, body=Ticket, open=True),
@@ -321,18 +256,14 @@ ROUTES: tuple[Route, ...] = (
           headers=("If-Match",)),
     Route("GET", "/autostart", read_autostart),
     Route("PUT", "/autostart", set_autostart, body=Switch),
-    Route("GET", "/access", read_access, answers=Access),
-    Route("DELETE", "/sessions/{id}", end_session),
-    Route("DELETE", "/sessions", end_all_sessions),
-    Route("PUT", "/pause", pause, body=PauseUntil),
-    Route("DELETE", "/pause", resume),
-    Route("POST", "/panic", panic),
     Route("GET", "/traffic", read_traffic, answers=Traffic, query=TrafficParameters),
     Route("POST", "/window", show_window, body=DashboardPlace),
     Route("POST", "/shutdown", shut_down),
     Route("GET", "/openapi.json", describe, answers=dict[str, Any]),
+    *ACCESS_ROUTES,
     *AUDIT_ROUTES,
     *METRIC_ROUTES,
+    *OPENCODE_ROUTES,
     *TUNNEL_ROUTES,
     *SETUP_ROUTES,
 )  # fmt: skip

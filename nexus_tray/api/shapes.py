@@ -64,9 +64,58 @@ class Wish(Value, frozen=True):
 
 
 class Password(Value, frozen=True):
-    """The password for remote access."""
+    """The password for remote access; `current`: the one before, if there is one."""
 
     password: str
+    current: str = ""
+
+
+class CurrentPassword(Value, frozen=True):
+    """The password, asked for again before something that changes sign-in."""
+
+    current: str
+
+
+class Code(Value, frozen=True):
+    """A one-time code of the authenticator."""
+
+    code: str
+
+
+class NewPairingLink(Value, frozen=True):
+    """A pairing link to make; see the command NewPairing."""
+
+    current: str
+    address: str = ""
+    name: str = ""
+
+
+class NewToken(Value, frozen=True):
+    """An API token to make; see the command CreateToken."""
+
+    current: str
+    name: str
+    scope: Literal["full", "read"] = "full"
+    days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
+
+
+class DeviceName(Value, frozen=True):
+    """What a device is to be called."""
+
+    name: str
+
+
+class NewOpenCodeSession(Value, frozen=True):
+    """The first prompt of a session, and in which folder (empty: the default one)."""
+
+    text: str
+    directory: str = ""
+
+
+class Prompt(Value, frozen=True):
+    """What is said in a session; empty: go on with what was interrupted."""
+
+    text: str = ""
 
 
 class Place(Value, frozen=True):

@@ -32,6 +32,10 @@ def _device(row: SessionRow) -> Device:
         signed_in_at=row.created_at,
         seen_at=row.seen_at,
         expires_at=row.expires_at,
+        how=row.how,
+        received=row.received,
+        sent=row.sent,
+        country=row.country or None,
     )
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_tray.commands import AnyCommand, Outcome
@@ -57,6 +58,15 @@ def ui_folder(room: str) -> Path:
     return inside if inside.is_dir() else package.parent / "ui" / room
 
 
+@dataclass(frozen=True)
+class Vault:
+    """Sign-in's stores, over one database."""
+
+    accounts: Accounts
+    audit: Audit
+    passwords: Passwords
+
+
 class Door:
     """The gateway and everything in it, made at first need.
 
@@ -77,8 +87,7 @@ class Door:
         self._routes: Table = {}
         self._own_ports: Callable[[], frozenset[int]] = frozenset
         self._gateway: Gateway | None = None
-        self._accounts: Accounts | None = None
-        self._audit: Audit | None = None
+        self._vault: Vault | None = None
         self.clock = ReferenceClock(time.time, since_boot)
         self._ending = contextlib.ExitStack()
 
@@ -98,19 +107,24 @@ class Door:
         gateway.use_port(local_port)
         return gateway
 
+    def vault(self) -> Vault:
+        """Sign-in's stores. Raises Problem when their database cannot be used."""
+        self.gateway()
+        if self._vault is None:
+            raise RuntimeError("the gateway was made without its vault")
+        return self._vault
+
     def accounts(self) -> Accounts:
         """Sign-in. Raises Problem when its database cannot be used."""
-        self.gateway()
-        if self._accounts is None:
-            raise RuntimeError("the gateway was made without its accounts")
-        return self._accounts
+        return self.vault().accounts
 
     def audit(self) -> Audit:
         """The audit trail. Raises Problem when its database cannot be used."""
-        self.gateway()
-        if self._audit is None:
-            raise RuntimeError("the gateway was made without its audit trail")
-        return self._audit
+        return self.vault().audit
+
+    def passwords(self) -> Passwords:
+        """The hashing of passwords. Raises Problem when sign-in's database cannot be used."""
+        return self.vault().passwords
 
     def hold(self) -> Reason | None:
         """Why no tunnel may run now; None: one may."""
@@ -206,7 +220,7 @@ class Door:
                 on_end=self._bridge.close,
             )
             gateway.tell_denials(_denials(audit, ending))
-            self._accounts, self._audit = accounts, audit
+            self._vault = Vault(accounts, audit, passwords)
             self._ending = ending.pop_all()
         return gateway
 

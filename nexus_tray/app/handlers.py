@@ -24,9 +24,6 @@ OPENCODE = "opencode"
 class Accounts(Protocol):
     """What the handlers need of sign-in."""
 
-    def set_password(self, password: str) -> None:
-        """Set it; raises Problem if it is too weak."""
-
     def clear_password(self) -> None:
         """Remove it."""
 
@@ -116,7 +113,6 @@ class Handlers:
             commands.RestartService: self._restart,
             commands.AnswerPermission: self._answer_permission,
             commands.AnswerQuestion: self._answer_question,
-            commands.SetPassword: self._set_password,
             commands.ClearPassword: self._clear_password,
             commands.OpenDoor: self._open_door,
             commands.OpenDashboard: lambda command: self._dashboard(command.page),
@@ -153,10 +149,6 @@ class Handlers:
 
     def _answer_question(self, command: commands.AnswerQuestion) -> None:
         self._answers.answer_question(command.question_id, command.answers)
-
-    def _set_password(self, command: commands.SetPassword) -> None:
-        self._accounts().set_password(command.password)
-        self._reapply()
 
     def _clear_password(self, _: commands.ClearPassword) -> None:
         self._accounts().clear_password()

@@ -23,8 +23,7 @@ from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import access, log_handler, metrics, network_door
-from nexus_tray.app.access_handlers import AccessHandlers, Ways
+from nexus_tray.app import log_handler, metrics, network_door, traffic
 from nexus_tray.app.bundle import Bundler
 from nexus_tray.app.bundle import Sources as BundleSources
 from nexus_tray.app.doctor import Doctor, Running, joined
@@ -34,27 +33,27 @@ from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.folder import CheckedFolder
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
-from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.repairs import Hands, Repairs
 from nexus_tray.app.setup import Ground, SetupKeeper
 from nexus_tray.app.token_handlers import TokenHandlers
-from nexus_tray.app.traffic import Surface, TrafficWatch
+from nexus_tray.app.traffic import Surface
 from nexus_tray.app.tunnel_account import Around as AccountAround
 from nexus_tray.app.tunnel_account import TunnelAccount
 from nexus_tray.app.tunnel_origin import TunnelOrigin
 from nexus_tray.app.tunnel_reports import Sources, TunnelReports
+from nexus_tray.app.ways_in import Grounds, WaysIn
 from nexus_tray.app.window_handlers import Around, WindowHandlers
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Level, Problem, ServiceKind, Snapshot
+from nexus_tray.model import Hop, Level, Problem, Reason, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
+from nexus_tray.reports import Transcript
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
-from nexus_tray.store.history import History
 from nexus_tray.store.logs import LogStore
 from nexus_tray.store.secrets import SecretStore
 from nexus_tray.system import browser, instance, leftovers, runtime
@@ -120,12 +119,9 @@ class Program:
         self._ending.callback(self._door.close)
         self._network = network_door.kept(paths, settings, self._door)
         self._ending.callback(self._network.close)
-        self._traffic = TrafficWatch(
-            History(
-                paths.traffic_database,
-                time.time(),
-                lambda text: logs.append(log_handler.SOURCE, Level.WARNING, text),
-            ),
+        self._traffic = traffic.kept(
+            paths.traffic_database,
+            lambda text: logs.append(log_handler.SOURCE, Level.WARNING, text),
             self._door.read_meters,
             Surface(
                 snapshot=journal.latest,
@@ -189,23 +185,21 @@ class Program:
             reapply=self._reapply,
             shut_down=self.ask_to_end,
         )
-        self._pause = PauseKeeper(
-            paths.pause_file,
-            time.time,
-            self._network.with_pause(self.supervisor.set_pause),
-            lambda: access_handlers.note_resumed("nexus-tray", "its time was over"),
-        )
-        self._ending.callback(self._pause.close)
-        access_handlers = AccessHandlers(
-            Ways(
-                accounts=self._door.accounts,
-                audit=self._door.audit,
+        self._ways_in = WaysIn(
+            Grounds(
+                paths=paths,
+                door=self._door,
+                network=self._network,
                 settings=settings,
-                pause=self._pause,
-                cut=self._network.with_cut(self._door.cut_tunnels),
+                secrets=keys,
+                snapshot=journal.latest,
+                publish_pause=self.supervisor.set_pause,
                 void_dashboards=lambda: self.tickets.void_all(),
+                reapply=lambda: self._reapply(),
+                wall=time.time,
             )
         )
+        self._ending.callback(self._ways_in.close)
         self._setup = SetupKeeper(
             Ground(
                 file=paths.setup_file,
@@ -232,21 +226,14 @@ class Program:
             )
         )
         self._ending.callback(self._account.close)
-        repairs = Repairs(
-            Hands(
-                paths=paths,
-                submit=self._submit,
-                snapshot=journal.latest,
-                end_left=lambda: leftovers.sweep(paths, mine),
-            )
-        )
+        end_left = lambda: leftovers.sweep(paths, mine)  # noqa: E731
         table = {
             **handlers.table(),
             **self._tokens.table(),
             **self._window.table(),
-            **access_handlers.table(),
+            **self._ways_in.table(),
             **self._setup.table(),
-            **repairs.table(),
+            **Repairs(Hands(paths, self._submit, journal.latest, end_left)).table(),
             **self._account.table(),
         }
         reports = self._reports(paths, settings)
@@ -275,7 +262,7 @@ class Program:
     def start(self) -> None:
         """Begin: services first, then the local API, so that the first answer is true."""
         self.supervisor.start()
-        self._pause.start()
+        self._ways_in.begin()
         self._network.start()
         self._setup.begin()
         self._begin_jobs()
@@ -325,7 +312,7 @@ class Program:
 
     def _reports(self, paths: Paths, settings: ConfigStore) -> Reports:
         return Reports(
-            access=lambda: access.read(self._door.accounts(), self._door.audit()),
+            access=self._ways_in.report,
             audit=lambda query: self._door.audit().search(query),
             traffic=self._traffic.report,
             examine=self._doctor.examine,
@@ -334,6 +321,7 @@ class Program:
             inspect_token=self._tokens.inspect,
             importable=self._account.importable,
             bundle=self._bundler(paths, settings).read,
+            transcript=lambda _: _nothing_known(),
             measured=lambda: metrics.measured(
                 time.time(), self._traffic.latest, self._fleet.counters()
             ),
@@ -389,6 +377,10 @@ class Program:
         self._door.set_upstream(upstream)
         self._watch.set_upstream(upstream)
         self._doctor.set_upstream(upstream)
+
+
+def _nothing_known() -> Transcript:
+    raise Problem(Reason(code="opencode-down", hop=Hop.OPENCODE, what="OpenCode is not running."))
 
 
 def _restarts(snapshot: Snapshot, name: str) -> int:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from nexus_tray.app.metrics import Gauges
 from nexus_tray.gateway.meter import Reading, Readings, passed
@@ -131,3 +132,13 @@ class TrafficWatch:
         for name in self._tunnels - tunnels:
             self._history.forget(name)
         self._tunnels = tunnels
+
+
+def kept(
+    file: Path,
+    on_trouble: Callable[[str], None],
+    read_meters: Callable[[], Readings | None],
+    surface: Surface,
+) -> TrafficWatch:
+    """The watch over the history in that file; `on_trouble` is told what was wrong with it."""
+    return TrafficWatch(History(file, time.time(), on_trouble), read_meters, surface)

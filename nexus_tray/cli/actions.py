@@ -106,8 +106,10 @@ def _open(outcome: Outcome, options: Namespace, console: Console) -> Exit:
 
 def password_set(backend: Backend, _: Namespace, console: Console) -> Exit:
     """Set the password for remote access."""
+    known = backend.access().password
+    current = read_secret(console, "Present password", twice=False) if known else ""
     password = read_secret(console, "New password", twice=True)
-    outcome = backend.submit(SetPassword(password=password))
+    outcome = backend.submit(SetPassword(password=password, current=current))
     return console.conclude(outcome, "The password is set. Everybody has to sign in again.")
 
 

@@ -22,6 +22,7 @@ from nexus_tray.reports import (
     TokenFacts,
     Traffic,
     TrafficQuery,
+    Transcript,
     Tunnels,
 )
 from nexus_tray.settings import Configuration
@@ -85,6 +86,9 @@ class Backend(Protocol):
 
     def importable(self) -> tuple[Importable, ...]:
         """What an existing cloudflared of this user left that can be taken over."""
+
+    def transcript(self, session_id: str) -> Transcript:
+        """A session of OpenCode's with its newest messages; asks OpenCode. Raises Problem."""
 
     def bundle(self) -> Bundle:
         """What a support bundle holds now; takes seconds."""

@@ -23,6 +23,7 @@ from nexus_tray.reports import (
     TokenFacts,
     Traffic,
     TrafficQuery,
+    Transcript,
     Tunnels,
 )
 from nexus_tray.settings import Configuration
@@ -62,6 +63,7 @@ class Reports:
     importable: Callable[[], tuple[Importable, ...]]
     bundle: Callable[[], Bundle]
     measured: Callable[[], Measured]
+    transcript: Callable[[str], Transcript]
 
 
 class LocalBackend:
@@ -146,6 +148,10 @@ class LocalBackend:
     def importable(self) -> tuple[Importable, ...]:
         """See Backend."""
         return self._reports.importable()
+
+    def transcript(self, session_id: str) -> Transcript:
+        """See Backend."""
+        return self._reports.transcript(session_id)
 
     def bundle(self) -> Bundle:
         """See Backend."""

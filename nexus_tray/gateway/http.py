@@ -121,14 +121,17 @@ class Response:
 
 @dataclass(frozen=True)
 class Principal:
-    """A signed-in session. `id` is opaque, not secret; upstream pools are kept per id.
-    `preview`: it counts at one preview host and nowhere else."""
+    """A signed-in session, or an API token. `id` is opaque, not secret; upstream pools are kept
+    per id. `preview`: it counts at one preview host and nowhere else. `token`: a program's, which
+    counts for OpenCode and for nothing of ours; `read_only`: by the list of `signin.reading`."""
 
     id: str
     name: str
     door: DoorKind
     expires_at: float = field(default=0.0, compare=False)
     preview: bool = False
+    token: bool = False
+    read_only: bool = False
 
 
 class Channel(Protocol):

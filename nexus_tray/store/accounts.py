@@ -21,8 +21,14 @@ from nexus_tray.store.database import Database
 MOST_SESSIONS = 25
 IDLE_SECONDS = 12 * 3600.0
 ABSOLUTE_SECONDS = 7 * 86400.0
+PAIRED_SECONDS = 30 * 86400.0
+"""How long a paired device is good, used or not."""
 TICKET_SECONDS = 60.0
 _MOST_TICKETS = 50
+
+Spend = Callable[[sqlite3.Connection], bool]
+"""Uses up what a sign-in rests on (a pairing, a code), in the transaction that stores the session.
+False: it is no longer there, and nothing is stored."""
 
 OnEnd = Callable[[tuple[str, ...]], None]
 """Told the ids of sessions that ended, in the thread that ended them."""
@@ -39,6 +45,8 @@ class SessionRow(Value, frozen=True):
     """One signed-in browser. `id` is public; times are seconds since the epoch.
 
     A session belongs to its kind of door and to the host name its cookie was set for.
+    `how` it began: see `reports.Device`. `idle`: seconds without use after which it is over.
+    `country` as told at its begin (empty: not told). `received`, `sent`: bytes from and to it.
     `parent`: it is one for a preview, and ends with the session of that id (empty: it is not).
     """
 
@@ -51,10 +59,15 @@ class SessionRow(Value, frozen=True):
     seen_at: float
     expires_at: float
     parent: str = ""
+    how: str = "password"
+    idle: float = IDLE_SECONDS
+    country: str = ""
+    received: int = 0
+    sent: int = 0
 
     def valid_at(self, now: float, seen_at: float) -> bool:
         """Neither idle for too long nor too old; not yet begun means the clock fell back."""
-        return self.created_at <= now < min(self.expires_at, seen_at + IDLE_SECONDS)
+        return self.created_at <= now < min(self.expires_at, seen_at + self.idle)
 
 
 class Accounts:
@@ -87,7 +100,7 @@ class Accounts:
         return self.password() is not None
 
     def set_password(self, password: str) -> None:
-        """Set the password and end every session. Raises Problem if it is too weak.
+        """Set the password and end all that was let in before. Raises Problem if it is too weak.
 
         Takes about 0.2 s of hashing.
         """
@@ -95,7 +108,7 @@ class Accounts:
         with self._database.write() as connection:
             self._put_hash(connection, hashed)
             self._audit.add(connection, AuditEvent.PASSWORD_SET, "owner", "local")
-            ended = self._end(connection, "password set", "owner", "local")
+            ended = self._end_all(connection, "password set")
         self._tell(ended)
 
     def rehash(self, password_id: str, hashed: str) -> None:
@@ -104,21 +117,27 @@ class Accounts:
             connection.execute("UPDATE password SET hash = ? WHERE id = ?", (hashed, password_id))
 
     def clear_password(self) -> None:
-        """Remove the password and end every session: remote access is off."""
+        """Remove the password and end all that was let in: remote access is off."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM password")
             self._audit.add(connection, AuditEvent.PASSWORD_CLEARED, "owner", "local")
-            ended = self._end(connection, "password removed", "owner", "local")
+            ended = self._end_all(connection, "password removed")
         self._tell(ended)
 
     def add_session(
-        self, row: SessionRow, token: str, *, password_id: str | None, old: str | None
+        self,
+        row: SessionRow,
+        token: str,
+        *,
+        password_id: str | None,
+        old: str | None,
+        spend: Spend | None = None,
     ) -> bool:
         """Store a new session; `old` is the id of the one it replaces in the same browser.
 
-        `password_id` is the password that was verified (None: it came by a ticket). False,
+        `password_id` is the password that was verified (None: it came without one). False,
         and nothing stored, if that is no longer the password: a change must not be
-        outlived by a sign-in that was under way.
+        outlived by a sign-in that was under way. False too where `spend` says so.
 
         The 26th takes the place of one that is over, else of one at the local door (a new
         ticket costs nothing there), else of the one unused for longest. One for a preview takes
@@ -130,6 +149,8 @@ class Accounts:
                 now = connection.execute("SELECT id FROM password").fetchone()
                 if now is None or now[0] != password_id:
                     return False
+            if spend is not None and not spend(connection):
+                return False
             ended = self._end(connection, "replaced", row.name, row.address, "id = ?", (old,))
             if row.parent:
                 held = connection.execute("SELECT 1 FROM sessions WHERE id = ?", (row.parent,))
@@ -140,22 +161,18 @@ class Accounts:
             else:
                 ended += self._make_room(connection, row)
             connection.execute(
-                "INSERT INTO sessions (id, token_hash, door, host, name, address, created_at,"
-                " seen_at, expires_at, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (row.id, fingerprint(token), row.door, row.host, row.name, row.address,
-                 row.created_at, row.seen_at, row.expires_at, row.parent),
-            )  # fmt: skip
-            how = AuditEvent.TICKET_USED if password_id is None else AuditEvent.SIGN_IN
-            where = f"to the preview at {row.host}" if row.parent else "signed in"
-            self._audit.add(connection, how, row.name, row.address, where)
+                f"INSERT INTO sessions (token_hash, {_COLUMNS}) VALUES (?{_MARKS})",  # noqa: S608
+                (fingerprint(token), *(getattr(row, column) for column in _NAMES)),
+            )
+            event = _EVENTS.get(row.how, AuditEvent.SIGN_IN)
+            self._audit.add(connection, event, row.name, row.address, _outcome(row))
         self._tell(ended)
         return True
 
     def session(self, token: str) -> SessionRow | None:
         """The session of a cookie's token, valid or not; microseconds."""
         rows = self._database.read(
-            "SELECT id, door, host, name, address, created_at, seen_at, expires_at, parent"
-            " FROM sessions WHERE token_hash = ?",
+            f"SELECT {_COLUMNS} FROM sessions WHERE token_hash = ?",  # noqa: S608 - names of ours
             (fingerprint(token),),
         )
         return _session(rows[0]) if rows else None
@@ -163,8 +180,7 @@ class Accounts:
     def sessions(self) -> list[SessionRow]:
         """All stored sessions, last seen first; those for previews go with their parents."""
         rows = self._database.read(
-            "SELECT id, door, host, name, address, created_at, seen_at, expires_at, parent"
-            " FROM sessions WHERE parent = '' ORDER BY seen_at DESC"
+            f"SELECT {_COLUMNS} FROM sessions WHERE parent = '' ORDER BY seen_at DESC"  # noqa: S608
         )
         return [_session(row) for row in rows]
 
@@ -189,19 +205,22 @@ class Accounts:
         self._tell(ended)
 
     def panic(self) -> int:
-        """Sign out everybody and void every one-time ticket; how many were signed in."""
+        """End every session, and void every ticket, pairing link and API token; how many
+        sessions there were."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM tickets")
+            count = connection.execute("SELECT count(*) FROM sessions WHERE parent = ''")
+            signed_in = int(count.fetchone()[0])
             self._audit.add(connection, AuditEvent.PANIC, "owner", "local", "all access ended")
-            ended = self._end(connection, "all access ended", "owner", "local")
+            ended = self._end_all(connection, "all access ended")
         self._tell(ended)
-        return len(ended)
+        return signed_in
 
     def end_expired(self) -> None:
         """Remove sessions that are over, so that their open streams are cut too."""
         now = self._clock()
-        over = "expires_at <= ? OR seen_at <= ?"
-        values = (now, now - IDLE_SECONDS)
+        over = "expires_at <= ? OR seen_at + idle <= ?"
+        values = (now, now)
         if not self._database.read(f"SELECT 1 FROM sessions WHERE {over} LIMIT 1", values):  # noqa: S608
             return
         with self._database.write() as connection:
@@ -246,11 +265,24 @@ class Accounts:
         """End what is beyond the limit, counting the session that is about to come."""
         surplus = (
             "id IN (SELECT id FROM sessions WHERE parent = '' ORDER BY"
-            " min(expires_at, seen_at + ?) <= ?,"
+            " min(expires_at, seen_at + idle) <= ?,"
             " door = 'local', seen_at DESC LIMIT -1 OFFSET ?)"
         )
-        values = (IDLE_SECONDS, row.created_at, MOST_SESSIONS - 1)
+        values = (row.created_at, MOST_SESSIONS - 1)
         return self._end(connection, "too many sessions", row.name, row.address, surplus, values)
+
+    def _end_all(self, connection: sqlite3.Connection, why: str) -> list[str]:
+        """End every session and API token, and void the pairing links not used yet."""
+        ended = self._end(connection, why, "owner", "local")
+        links = connection.execute("DELETE FROM pairings RETURNING id").fetchall()
+        if links:
+            told = f"{len(links)} not used yet: {why}"
+            self._audit.add(connection, AuditEvent.PAIRINGS_ENDED, "owner", "local", told)
+        for key, name in connection.execute("DELETE FROM api_tokens RETURNING id, name").fetchall():
+            told = f"{name}: {why}"
+            self._audit.add(connection, AuditEvent.TOKEN_ENDED, "owner", "local", told)
+            ended.append(str(key))
+        return ended
 
     def _end(
         self,
@@ -288,7 +320,20 @@ def fingerprint(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
+_NAMES = SessionRow.__struct_fields__
+_COLUMNS = ", ".join(_NAMES)
+_MARKS = ", ?" * len(_NAMES)
+_EVENTS = {"ticket": AuditEvent.TICKET_USED, "pairing": AuditEvent.PAIRED}
+_HOW = {
+    "code": "signed in with a one-time code",
+    "recovery": "signed in with a recovery code",
+    "pairing": "paired",
+}
+
+
+def _outcome(row: SessionRow) -> str:
+    return f"to the preview at {row.host}" if row.parent else _HOW.get(row.how, "signed in")
+
+
 def _session(row: tuple[object, ...]) -> SessionRow:
-    keys = ("id", "door", "host", "name", "address", "created_at", "seen_at", "expires_at",
-            "parent")  # fmt: skip
-    return SessionRow(**dict(zip(keys, row, strict=True)))  # type: ignore[arg-type]
+    return SessionRow(**dict(zip(_NAMES, row, strict=True)))  # type: ignore[arg-type]

@@ -46,6 +46,20 @@ class AuditEvent(StrEnum):
     TICKET_USED = "ticket-used"
     TICKET_REFUSED = "ticket-refused"
     DENIED = "denied"
+    DEVICE_RENAMED = "device-renamed"
+    PAIRING_MADE = "pairing-made"
+    PAIRED = "paired"
+    PAIRING_REFUSED = "pairing-refused"
+    PAIRINGS_ENDED = "pairings-ended"
+    TOKEN_MADE = "token-made"  # noqa: S105
+    TOKEN_USED = "token-used"  # noqa: S105 - the first time, and from a new place
+    TOKEN_REFUSED = "token-refused"  # noqa: S105
+    TOKEN_ENDED = "token-ended"  # noqa: S105
+    SECOND_FACTOR_SET = "second-factor-set"
+    SECOND_FACTOR_REMOVED = "second-factor-removed"
+    RECOVERY_CODES_MADE = "recovery-codes-made"
+    STEP_UP_FAILED = "step-up-failed"
+    IDLE_CLOSED = "idle-closed"
     ACCESS_PAUSED = "access-paused"
     ACCESS_RESUMED = "access-resumed"
     PANIC = "panic"
@@ -57,6 +71,8 @@ STRANGERS = (
     AuditEvent.LOCKED,
     AuditEvent.PAUSED,
     AuditEvent.TICKET_REFUSED,
+    AuditEvent.PAIRING_REFUSED,
+    AuditEvent.TOKEN_REFUSED,
     AuditEvent.DENIED,
 )
 """What strangers can cause as often as they like."""

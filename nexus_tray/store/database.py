@@ -57,6 +57,48 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     """,
     "ALTER TABLE sessions ADD COLUMN parent TEXT NOT NULL DEFAULT '';",
+    """
+    ALTER TABLE sessions ADD COLUMN how TEXT NOT NULL DEFAULT 'password';
+    ALTER TABLE sessions ADD COLUMN idle REAL NOT NULL DEFAULT 43200.0;
+    ALTER TABLE sessions ADD COLUMN country TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sessions ADD COLUMN received INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sessions ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+    UPDATE sessions SET how = 'ticket' WHERE door = 'local';
+    CREATE TABLE pairings (
+        id          TEXT PRIMARY KEY,
+        token_hash  BLOB NOT NULL UNIQUE,
+        host        TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        made_at     REAL NOT NULL,
+        expires_at  REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE api_tokens (
+        id          TEXT PRIMARY KEY,
+        token_hash  BLOB NOT NULL UNIQUE,
+        name        TEXT NOT NULL,
+        scope       TEXT NOT NULL,
+        made_at     REAL NOT NULL,
+        expires_at  REAL NOT NULL,
+        seen_at     REAL,
+        address     TEXT NOT NULL DEFAULT '',
+        received    INTEGER NOT NULL DEFAULT 0,
+        sent        INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE second_factor (
+        one        INTEGER PRIMARY KEY CHECK (one = 1),
+        id         TEXT NOT NULL,
+        set_at     REAL NOT NULL,
+        last_step  INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE recovery_codes (
+        code_hash  BLOB PRIMARY KEY
+    ) STRICT;
+    CREATE TABLE places (
+        place     TEXT PRIMARY KEY,
+        first_at  REAL NOT NULL,
+        seen_at   REAL NOT NULL
+    ) STRICT;
+    """,
 )
 """Version n of the file is reached by the first n scripts. Append; never edit one."""
 

@@ -32,12 +32,14 @@ from nexus_tray.model import (
     LogLine,
     LogPage,
     LogQuery,
+    OpenCodeSession,
     PathHop,
     Problem,
     Reason,
     Service,
     ServiceKind,
     ServiceState,
+    SessionState,
     Snapshot,
 )
 from nexus_tray.paths import Paths
@@ -57,15 +59,19 @@ from nexus_tray.reports import (
     Figures,
     Importable,
     Measured,
+    Message,
     NetworkDoor,
+    PairingEntry,
     RouteReport,
     RouteState,
     Setup,
+    TokenEntry,
     TokenFacts,
     ToolState,
     Traffic,
     TrafficPoint,
     TrafficQuery,
+    Transcript,
     TunnelReport,
     Tunnels,
     Zone,
@@ -205,8 +211,27 @@ ACCESS = Access(
             signed_in_at=AT - 7200,
             seen_at=AT - 4,
             expires_at=AT + 500_000,
+            how="code",
+            received=120_000,
+            sent=9_400_000,
+            country="DE",
         ),
     ),
+    second_factor=True,
+    recovery_codes=9,
+    pairings=(
+        PairingEntry(
+            id="pair-1", host="calm-river.trycloudflare.com", name="", made_at=AT - 60,
+            expires_at=AT + 540,
+        ),
+    ),
+    tokens=(
+        TokenEntry(
+            id="tok-1", name="laptop", scope="full", made_at=AT - 86_400, expires_at=AT + 2_500_000,
+            seen_at=AT - 30, address="203.0.113.9", received=1000, sent=2000,
+        ),
+    ),
+    countries=("DE",),
     trail=(
         AuditEntry(
             id=2, at=AT, event="sign-in", who="Safari on iPhone", address="203.0.113.7",
@@ -318,6 +343,25 @@ def audit(query: AuditQuery) -> AuditPage:
     return AuditPage(entries=(msgspec.structs.replace(entry, text=text),))
 
 
+def transcript(session_id: str) -> Transcript:
+    """Any session but one has been spoken in."""
+    if session_id == "none":
+        raise Problem(Reason(code="session-gone", hop=Hop.OPENCODE, what="There is no session."))
+    return Transcript(
+        session=OpenCodeSession(
+            id=session_id, title="Fix the tests", directory="/home/ada/src", project="src",
+            state=SessionState.IDLE, cost=0.25, updated_at=AT,
+        ),
+        messages=(
+            Message(id="msg_1", role="user", text="Fix the tests ☂", at=AT - 60),
+            Message(
+                id="msg_2", role="assistant", text="Done.", at=AT, doings=("bash: pytest -q",),
+                trouble="",
+            ),
+        ),
+    )  # fmt: skip
+
+
 def reports() -> Reports:
     return Reports(
         access=lambda: ACCESS,
@@ -330,6 +374,7 @@ def reports() -> Reports:
         importable=lambda: IMPORTABLE,
         bundle=lambda: BUNDLE,
         measured=lambda: MEASURED,
+        transcript=transcript,
     )
 
 

@@ -24,7 +24,7 @@ def test_a_device_is_named_with_its_door(paths: Paths, door: DoorKind, said: str
         accounts.add_session(
             SessionRow(
                 id="s1", door=door, host="h", name="Safari on iPhone", address="203.0.113.7",
-                created_at=1.0, seen_at=2.0, expires_at=3.0,
+                created_at=1.0, seen_at=2.0, expires_at=3.0, how="ticket",
             ),
             "token", password_id=None, old=None,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ from nexus_tray.model import Batch, Hop, LogLine, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.reports import AuditEntry
 from nexus_tray.settings import Configuration
-from tests.api.doubles import House, until
+from tests.api.doubles import ACCESS, House, until
 from tests.api.doubles import house as build
 from tests.cli.desk import Desk, instance
 
@@ -110,17 +111,27 @@ def test_one_refusal_among_several_decides_the_exit_code(desk: Desk, house: Hous
 # -- secrets: never in the arguments -----------------------------------------------------
 
 
-def test_a_password_is_asked_for_twice_on_a_terminal(desk: Desk, house: House[Any]) -> None:
-    desk.answers = [PASSWORD, PASSWORD]
-    said = desk("password", "set")
+def test_a_first_password_is_asked_for_twice_on_a_terminal(paths: Paths, house: House[Any]) -> None:
+    none_yet = msgspec.structs.replace(ACCESS, password=False)
+    house.reports = replace(house.reports, access=lambda: none_yet)
+    desk = Desk(paths, answers=[PASSWORD, PASSWORD])
+    with instance(paths, house):
+        said = desk("password", "set")
     assert said.code == 0
     assert desk.asked == ["New password: ", "New password, again: "]
     assert house.came == [SetPassword(password=PASSWORD)]
     assert PASSWORD not in said.out + said.err
 
 
+def test_another_password_asks_for_the_present_one_too(desk: Desk, house: House[Any]) -> None:
+    desk.answers = ["the one before", PASSWORD, PASSWORD]
+    assert desk("password", "set").code == 0
+    assert desk.asked[0] == "Present password: "
+    assert house.came == [SetPassword(password=PASSWORD, current="the one before")]
+
+
 def test_two_different_passwords_change_nothing(desk: Desk, house: House[Any]) -> None:
-    desk.answers = [PASSWORD, PASSWORD + "x"]
+    desk.answers = ["the one before", PASSWORD, PASSWORD + "x"]
     said = desk("password", "set")
     assert said.code == 1
     assert "not the same" in said.err
@@ -129,12 +140,12 @@ def test_two_different_passwords_change_nothing(desk: Desk, house: House[Any]) -
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nsecond line\n"])
 def test_a_password_comes_from_a_pipe(desk: Desk, house: House[Any], end: str) -> None:
-    assert desk("password", "set", source=f" {PASSWORD} {end}").code == 0
-    assert house.came == [SetPassword(password=f" {PASSWORD} ")]
+    assert desk("password", "set", source=f"the one before\n {PASSWORD} {end}").code == 0
+    assert house.came == [SetPassword(password=f" {PASSWORD} ", current="the one before")]
     assert desk.asked == []
 
 
-@pytest.mark.parametrize("source", ["", "\n", "bad\udcff"])
+@pytest.mark.parametrize("source", ["", "\n", "bad\udcff", "the one before\n"])
 def test_no_password_is_no_change(desk: Desk, house: House[Any], source: str) -> None:
     assert desk("password", "set", source=source).code == 1
     assert house.came == []

@@ -67,9 +67,9 @@ def test_a_narrow_locale_gets_plain_shapes(environment: dict[str, str]) -> None:
 def test_a_password_through_a_pipe_is_in_no_argument(
     environment: dict[str, str], house: House[Any]
 ) -> None:
-    done = run(environment, "password", "set", given="correct horse ☂ staple\n".encode())
+    done = run(environment, "password", "set", given="before\ncorrect horse ☂ staple\n".encode())
     assert done.returncode == 0
-    assert house.came == [SetPassword(password="correct horse ☂ staple")]
+    assert house.came == [SetPassword(password="correct horse ☂ staple", current="before")]
 
 
 # The first terminal that a session's leader opens becomes its controlling one.
@@ -92,7 +92,7 @@ def test_a_password_typed_on_a_terminal_is_not_echoed(
     ) as child:  # fmt: skip
         os.close(theirs)
         shown = b""
-        for prompt in (b"New password: ", b"again: "):
+        for prompt in (b"Present password: ", b"New password: ", b"again: "):
             while prompt not in shown:
                 shown += os.read(ours, 1024)
             os.write(ours, b"correct horse battery\n")
@@ -101,7 +101,8 @@ def test_a_password_typed_on_a_terminal_is_not_echoed(
                 shown += more
         assert child.wait(30) == 0
     os.close(ours)
-    assert house.came == [SetPassword(password="correct horse battery")]
+    typed = "correct horse battery"
+    assert house.came == [SetPassword(password=typed, current=typed)]
     assert b"correct horse battery" not in shown
 
 

@@ -7,34 +7,46 @@ import pytest
 
 from nexus_tray.api.client import HttpBackend
 from nexus_tray.commands import (
+    AbortSession,
     AnswerJob,
     AnswerPermission,
     AnswerQuestion,
     AnyCommand,
+    BeginSecondFactor,
     CancelFetch,
     CancelJob,
     ClearPassword,
+    ConfirmSecondFactor,
+    CreateSession,
+    CreateToken,
     CreateTunnel,
     DeleteSecret,
     DeleteTunnel,
     DismissJob,
     EndAllSessions,
+    EndPairings,
     EndSession,
     FetchTool,
     ForgetZone,
     GetAutostart,
     ImportTunnel,
     Login,
+    NewPairing,
     OpenDashboard,
     OpenDoor,
     Panic,
     PassStep,
     Pause,
+    PromptSession,
+    RemoveSecondFactor,
+    RenameDevice,
+    RenewRecoveryCodes,
     Repair,
     RestartService,
     RestoreTool,
     Resume,
     RetryJob,
+    RevokeToken,
     SetAutostart,
     SetPassword,
     SetRoutes,
@@ -67,6 +79,7 @@ from tests.api.doubles import (
     first_snapshot,
     stored_house,
     traffic,
+    transcript,
 )
 from tests.api.wires import TOKEN, served
 
@@ -105,7 +118,24 @@ COMMANDS: list[AnyCommand] = [
     AnswerPermission(question_id="per_1", reply="once"),
     AnswerQuestion(question_id="que_1", answers=(("Blue", "Ré ☂"), ())),
     SetPassword(password='correct horse "battery" ☂ staple'),
+    SetPassword(password="another one ☂ altogether", current="the one before"),
     ClearPassword(),
+    BeginSecondFactor(current="päss ☂"),
+    ConfirmSecondFactor(code="123 456"),
+    RemoveSecondFactor(current="päss"),
+    RenewRecoveryCodes(current="päss"),
+    NewPairing(current="päss"),
+    NewPairing(current="päss", address="https://code.example.com", name="Ada’s phone"),
+    EndPairings(),
+    CreateToken(current="päss", name="laptop"),
+    CreateToken(current="päss", name="wall ☂", scope="read", days=365),
+    RevokeToken(id="a1b2c3"),
+    RenameDevice(id="a1b2c3", name="Ada’s phone ☂"),
+    CreateSession(text="Write a test\nand run it ☂"),
+    CreateSession(text="hi", directory="/home/ada/a b"),
+    PromptSession(session_id="ses_1", text="go on ☂"),
+    PromptSession(session_id="ses_1"),
+    AbortSession(session_id="ses_1"),
     OpenDoor(path="/x/session/1?a=b&c=%2F#d"),
     OpenDashboard(page="/logs?source=quick"),
     SetSecret(name="OPENAI_API_KEY", secret="sk-\n\x00-1"),
@@ -207,6 +237,9 @@ def test_the_reports_are_the_same_values(backend: Backend) -> None:
     assert backend.importable() == IMPORTABLE
     assert backend.inspect_token("eyJ ☂") == TOKEN_FACTS
     assert backend.bundle() == BUNDLE
+    assert backend.transcript("ses ☂ 1") == transcript("ses ☂ 1")
+    with pytest.raises(Problem, match="no session"):
+        backend.transcript("none")
     with pytest.raises(Problem, match="no token"):
         backend.inspect_token("no token")
     query = TrafficQuery(seconds=600, points=60, tunnel="home")

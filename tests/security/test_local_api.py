@@ -29,6 +29,13 @@ from tests.api.wires import TOKEN, ask, authority, raw, served
 
 BODIES: dict[str, dict[str, object]] = {
     "Wish": {"desired": "stopped"},
+    "CurrentPassword": {"current": "correct horse battery staple"},
+    "Code": {"code": "123456"},
+    "NewPairingLink": {"current": "correct horse battery staple"},
+    "NewToken": {"current": "correct horse battery staple", "name": "laptop"},
+    "DeviceName": {"name": "phone"},
+    "NewOpenCodeSession": {"text": "rm -rf ~"},
+    "Prompt": {"text": "rm -rf ~"},
     "Password": {"password": "correct horse battery staple"},
     "Place": {"path": "/"},
     "DashboardPlace": {"page": "/logs"},

@@ -17,7 +17,7 @@ for number in itertools.count():
     name = f"{os.getpid()}-{number}"
     row = SessionRow(
         id=name, door="tunnel", host="h", name="n", address="a", created_at=store.clock(),
-        seen_at=store.clock(), expires_at=store.clock() + 9e9,
+        seen_at=store.clock(), expires_at=store.clock() + 9e9, how="ticket",
     )  # fmt: skip
     store.accounts.add_session(row, f"token-{name}", password_id=None, old=None)
     os.write(1, f"+{name}\n".encode())

@@ -192,6 +192,10 @@ class Passwords:
         turn.add_done_callback(self._leave)
         return await asyncio.shield(turn)
 
+    def matches(self, hashed: str, password: str) -> bool:
+        """As `verify`, for a thread that may wait; in the same turn, and never refused one."""
+        return self._thread.submit(self._matches, hashed, password).result()
+
     def needs_rehash(self, hashed: str) -> bool:
         """The hash was made with other parameters than those in force."""
         return self._hasher.check_needs_rehash(hashed)

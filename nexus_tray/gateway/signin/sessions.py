@@ -22,7 +22,15 @@ from dataclasses import dataclass
 from nexus_tray.gateway.http import DoorKind, Principal, Request, Visitor
 from nexus_tray.gateway.signin.reference_clock import ReferenceClock
 from nexus_tray.model import Problem
-from nexus_tray.store.accounts import ABSOLUTE_SECONDS, Accounts, SessionRow, fingerprint
+from nexus_tray.store.accounts import (
+    ABSOLUTE_SECONDS,
+    IDLE_SECONDS,
+    PAIRED_SECONDS,
+    Accounts,
+    SessionRow,
+    Spend,
+    fingerprint,
+)
 from nexus_tray.store.audit import Audit
 
 COOKIES = {
@@ -106,8 +114,11 @@ class Sessions:
         password_id: str | None,
         old: Principal | None,
         parent: Principal | None = None,
+        how: str = "password",
+        spend: Spend | None = None,
     ) -> str | None:
-        """A new session under a new id; the Set-Cookie value, or None (password changed).
+        """A new session under a new id; the Set-Cookie value, or None (password changed, or
+        what it rests on was used up: see `Accounts.add_session`).
 
         `old` is the session the browser had, which ends: what was known before signing
         in is worth nothing after it (SECURITY.md 8). `parent`: one for a preview host, which
@@ -115,6 +126,7 @@ class Sessions:
         Raises Problem.
         """
         token, now = secrets.token_urlsafe(32), self._wall()
+        lasts = PAIRED_SECONDS if how == "pairing" else ABSOLUTE_SECONDS
         row = SessionRow(
             id=secrets.token_hex(8),
             door=str(visitor.door.kind),
@@ -123,16 +135,19 @@ class Sessions:
             address=visitor.address,
             created_at=now,
             seen_at=now,
-            expires_at=min(parent.expires_at, now + PREVIEW_SECONDS)
-            if parent
-            else now + ABSOLUTE_SECONDS,
+            expires_at=min(parent.expires_at, now + PREVIEW_SECONDS) if parent else now + lasts,
             parent=parent.id if parent else "",
+            how=how,
+            idle=PAIRED_SECONDS if how == "pairing" else IDLE_SECONDS,
+            country=visitor.country or "",
         )
-        old_id = old.id if old else None
-        if not self._accounts.add_session(row, token, password_id=password_id, old=old_id):
+        stored = self._accounts.add_session(
+            row, token, password_id=password_id, old=old.id if old else None, spend=spend
+        )
+        if not stored:
             return None
-        lasts = int(max(0.0, row.expires_at - now))
-        return _set_cookie(visitor.door.kind, token, lasts, preview=parent is not None)
+        age = int(max(0.0, row.expires_at - now))
+        return _set_cookie(visitor.door.kind, token, age, preview=parent is not None)
 
     def end(self, principal: Principal, address: str) -> str:
         """Sign out: the Set-Cookie value that removes the cookie. Waits for the disk."""

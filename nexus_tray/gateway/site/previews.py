@@ -120,7 +120,9 @@ class Previews:
             parent, name = visit.parent, browser_name(request.get(b"user-agent"))
             sessions = self._around.sessions
             set_cookie = await self._run(
-                lambda: sessions.begin(visitor, name, password_id=None, old=None, parent=parent)
+                lambda: sessions.begin(
+                    visitor, name, password_id=None, old=None, parent=parent, how="ticket"
+                )
             )
         if visit is None or set_cookie is None:
             if principal is not None:

@@ -225,7 +225,9 @@ class GatewaySite:
             return self._page(403, pages.ask_for_ticket(self._world.machine, refused=True))
         sessions, name = self._world.sessions, browser_name(request.get(b"user-agent"))
         set_cookie = await self._run(
-            lambda: sessions.begin(request.visitor, name, password_id=None, old=principal)
+            lambda: sessions.begin(
+                request.visitor, name, password_id=None, old=principal, how="ticket"
+            )
         )
         own = ("set-cookie", set_cookie or ""), ("referrer-policy", "no-referrer")
         return see(local_path(path, "/"), *own)

@@ -1,0 +1,93 @@
+"""Who may come in from outside, put together: pause, devices, panic, pairing, tokens, sign-in.
+
+Owns who is who among the handlers of the commands about access, and the report of it. Any thread
+may call; each part says what it waits for.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from nexus_tray import commands
+from nexus_tray.app import access
+from nexus_tray.app.access_handlers import AccessHandlers, Ways
+from nexus_tray.app.door import Door
+from nexus_tray.app.handlers import Settle
+from nexus_tray.app.network_door import NetworkKeeper
+from nexus_tray.app.pause import PauseKeeper
+from nexus_tray.app.step_up import StepUp
+from nexus_tray.core.local_backend import Handler
+from nexus_tray.core.snapshot import Pause
+from nexus_tray.model import Snapshot
+from nexus_tray.paths import Paths
+from nexus_tray.reports import Access
+from nexus_tray.store.secrets import SecretStore
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What it stands on. `publish_pause` shows a pause, `void_dashboards` ends every page of
+    the dashboard, `reapply` makes holds and specs true again; `wall` in seconds since the
+    epoch, `monotonic` in seconds.
+    """
+
+    paths: Paths
+    door: Door
+    network: NetworkKeeper
+    settings: Settle
+    secrets: SecretStore
+    snapshot: Callable[[], Snapshot]
+    publish_pause: Callable[[Pause | None], None]
+    void_dashboards: Callable[[], None]
+    reapply: Callable[[], None]
+    wall: Callable[[], float]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class WaysIn:
+    """The commands about access and their report. `begin` and `close` once each."""
+
+    def __init__(self, grounds: Grounds) -> None:
+        door = self._door = grounds.door
+        self._step_up = StepUp(door.accounts, door.audit, door.passwords, grounds.monotonic)
+        self._reapply = grounds.reapply
+        self._ending = ExitStack()
+        self._pause = PauseKeeper(
+            grounds.paths.pause_file,
+            grounds.wall,
+            grounds.network.with_pause(grounds.publish_pause),
+            lambda: self._handlers.note_resumed("nexus-tray", "its time was over"),
+        )
+        self._ending.callback(self._pause.close)
+        self._handlers = AccessHandlers(
+            Ways(
+                accounts=grounds.door.accounts,
+                audit=grounds.door.audit,
+                settings=grounds.settings,
+                pause=self._pause,
+                cut=grounds.network.with_cut(grounds.door.cut_tunnels),
+                void_dashboards=grounds.void_dashboards,
+            )
+        )
+
+    def table(self) -> dict[type[commands.AnyCommand], Handler]:
+        """Which handler is whose."""
+        return {**self._handlers.table(), commands.SetPassword: self._set_password}
+
+    def report(self) -> Access:
+        """See Backend.access."""
+        return access.read(self._door.accounts(), self._door.audit())
+
+    def begin(self) -> None:
+        """A pause that was kept goes on."""
+        self._pause.start()
+
+    def _set_password(self, command: commands.SetPassword) -> None:
+        self._step_up.require_if_set(command.current)
+        self._door.accounts().set_password(command.password)
+        self._reapply()
+
+    def close(self) -> None:
+        """End what waits for a moment."""
+        self._ending.close()
