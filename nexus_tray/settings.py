@@ -167,15 +167,17 @@ class NetworkSettings(Section, frozen=True):
 class AccessSettings(Section, frozen=True):
     """Who may knock from outside, and how much a device may take. The local door has no limits.
 
-    `allow_addresses`: only from these addresses and networks (empty: from all);
-    `deny_addresses`: not from these. `allow_countries`, `deny_countries`: the same by country;
-    while one of them is set, a visitor through a tunnel whose country is not known is refused.
-    `requests_per_second`: of one device, `address_requests_per_second`: of one address that is
-    not signed in (0: no limit). `streams`: at once, of one device (0: no limit).
-    `device_kilobytes_in`, `device_kilobytes_out`: kilobytes a second that one device may send
-    and get; `total_kilobytes_in`, `total_kilobytes_out`: all together (0: no limit).
-    `idle_minutes`: tunnels close when nobody asked for anything for so long, never while OpenCode
-    works (0: they stay open).
+    `allow_addresses`: only from these addresses and networks (empty: from all).
+    `deny_addresses`: not from these. `allow_countries`: only from these countries (empty: from
+    all), as Cloudflare tells them; while countries are set, a visitor whose country is not known
+    is refused. `deny_countries`: not from these. `requests_per_second`: of one device (0: no
+    limit). `address_requests_per_second`: of one address that is not signed in (0: no limit).
+    `streams`: at once, of one device (0: no limit). `device_kilobytes_in`: kilobytes a second
+    that one device may send (0: no limit). `device_kilobytes_out`: kilobytes a second that one
+    device may get (0: no limit). `total_kilobytes_in`: kilobytes a second that all together may
+    send (0: no limit). `total_kilobytes_out`: kilobytes a second that all together may get (0: no
+    limit). `idle_minutes`: tunnels close when nobody asked for anything for so long, never while
+    OpenCode works (0: they stay open).
     """
 
     allow_addresses: tuple[Network, ...] = ()

@@ -27,10 +27,13 @@ from nexus_tray.model import (
 from nexus_tray.reports import (
     Access,
     AuditEntry,
+    AuditPage,
+    AuditQuery,
     Check,
     CheckState,
     Device,
     Examination,
+    TokenEntry,
     Traffic,
     TrafficPoint,
     TrafficQuery,
@@ -208,17 +211,19 @@ DOORS = ("public", "local")
 def entrances(now: float) -> Access:
     """Three devices, one of which calls itself something odd, and a hundred things past."""
     rows = [
-        ("dev-1", "Safari on iPhone", "203.0.113.7", "public", 7200, 4),
-        ("dev-2", "Chrome on Pixel 9", "2001:db8::7f", "public", 200_000, 3700),
-        ("dev-3", "<img src=x onerror=alert(1)>\u202e evil", "local", "local", 60, 60),
+        ("dev-1", "Safari on iPhone", "203.0.113.7", "public", 7200, 4, "code"),
+        ("dev-2", "Chrome on Pixel 9", "2001:db8::7f", "public", 200_000, 3700, "pairing"),
+        ("dev-3", "<img src=x onerror=alert(1)>\u202e evil", "local", "local", 60, 60, "ticket"),
     ]
     devices = tuple(
         Device(
             id=key, name=name, address=address, door=door, signed_in_at=now - since,
             seen_at=now - seen, expires_at=now + 500_000,
             host=ADDRESS.removeprefix("https://") if door == "public" else "127.0.0.1:41873",
+            how=how, country="DE" if door == "public" else None, received=since * 20,
+            sent=since * 1300,
         )
-        for key, name, address, door, since, seen in rows
+        for key, name, address, door, since, seen, how in rows
     )  # fmt: skip
     past = [
         ("sign-in-failed", "stranger", "192.0.2.77", "wrong password"),
@@ -238,7 +243,36 @@ def entrances(now: float) -> Access:
         for place in range(100)
         for event, who, address, text in [past[place % len(past)]]
     )  # fmt: skip
-    return Access(password=True, devices=devices, trail=trail)
+    tokens = (
+        TokenEntry(
+            id="tok-1", name="laptop", scope="full", made_at=now - 86_400,
+            expires_at=now + 2_500_000, seen_at=now - 30, address="203.0.113.9", received=120_000,
+            sent=4_000_000,
+        ),
+        TokenEntry(
+            id="tok-2", name="wall display", scope="read", made_at=now - 4000,
+            expires_at=now + 600_000,
+        ),
+    )  # fmt: skip
+    return Access(
+        password=True, second_factor=True, recovery_codes=9, devices=devices, tokens=tokens,
+        countries=("DE", "NL"), trail=trail,
+    )  # fmt: skip
+
+
+def found(access: Access, query: AuditQuery) -> AuditPage:
+    """What the trail's store answers of these rows; one word for each of its parts."""
+    rows = [
+        row
+        for row in access.trail
+        if (not query.events or row.event in query.events)
+        and (query.before is None or row.id < query.before)
+        and all(
+            word.lower() in f"{row.event} {row.who} {row.address} {row.text}".lower()
+            for word in query.words.split()
+        )
+    ]
+    return AuditPage(entries=tuple(rows[: query.limit]), more=len(rows) > query.limit)
 
 
 def passed(query: TrafficQuery, now: float) -> Traffic:

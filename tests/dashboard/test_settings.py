@@ -34,7 +34,12 @@ def ready(desk: Desk) -> Page:
 def test_every_setting_is_there_with_its_meaning_and_default(desk: Desk) -> None:
     """From the settings' own shape, so that a new one cannot be forgotten."""
     page = ready(desk)
-    shown = page.locator(".setting [id]").evaluate_all("found => found.map(e => e.id)")
+    listed = "found => found.map(e => e.id)"
+    shown = page.locator(".setting [id]").evaluate_all(listed)
+    page.get_by_role("link", name="Access").first.click()  # who may come in stands there
+    expect(page.locator("#access-idle_minutes")).to_have_count(1)
+    shown += page.locator(".setting [id^=access-]").evaluate_all(listed)
+    ready(desk)
     for section in Settings.__struct_fields__:
         value = getattr(Settings(), section)
         if section == "version":
@@ -118,9 +123,14 @@ def test_the_password_is_set_with_a_hint_and_removed(desk: Desk) -> None:
     assert desk.house.came == []
     field.fill("four unrelated wörds here")
     expect(hint).to_have_text("Strong.")
+    page.get_by_label("The present password").fill("the one before")
     page.get_by_role("button", name="Set password").click()
-    until(lambda: desk.house.came == [SetPassword(password="four unrelated wörds here")])
+    until(
+        lambda: desk.house.came
+        == [SetPassword(password="four unrelated wörds here", current="the one before")]
+    )
     expect(field).to_have_value("")
+    page.get_by_label("The present password").fill("the one before")
     weak = Reason(code="password-weak", hop=Hop.GATEWAY, what="It is among the first tried.")
     desk.house.refusals[SetPassword] = Problem(weak)
     field.fill("passwordpassword")

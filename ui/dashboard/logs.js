@@ -7,7 +7,7 @@ import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact-htm.j
 import { get, query } from "/api.js";
 import { Copy, Failure, say } from "/parts.js";
 import { Everything, Matches } from "/log-source.js";
-import { Export } from "/log-export.js";
+import { Download } from "/download.js";
 import { LogList } from "/log-list.js";
 import { Marked, marker } from "/log-line.js";
 import { clock, count, day, inert, local } from "/words.js";
@@ -51,7 +51,7 @@ export function Logs({ live, search }) {
   const key = JSON.stringify({ ...chosen, line: "" });
   const filters = useMemo(() => filtersOf(chosen, Date.now() / 1000), [key]);
   const names = [...live.snapshot.services.map((service) => service.name), "nexus-tray"];
-  return html`<div class="logs-page"><div class="row between wrap"><h1>Logs</h1><${Export} filters=${filters} /></div>
+  return html`<div class="logs-page"><div class="row between wrap"><h1>Logs</h1><${Download} path="/logs/export" filters=${filters} name="nexus-tray-logs" /></div>
     <${Filters} chosen=${chosen} change=${change} names=${names} />
     <${Lines} key=${key} filters=${filters} line=${Number(chosen.line) || 0} chosen=${chosen} /></div>`;
 }

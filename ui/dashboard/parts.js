@@ -149,11 +149,11 @@ function Dialog({ title, text, body, yes, danger, close }) {
 }
 
 /** A QR code as one path, dark on white in every theme: cameras want it so. */
-export function Qr({ text }) {
+export function Qr({ text, label = `QR code of ${text}` }) {
   const { data, size } = encode(text, { ecc: "M", border: 3 });
   const path = data.map((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : "")).join(""));
   return html`<svg class="qr" viewBox="0 0 ${size} ${size}" role="img" shape-rendering="crispEdges"
-    aria-label="QR code of ${text}"><rect width=${size} height=${size} /><path d=${path.join("")} /></svg>`;
+    aria-label=${label}><rect width=${size} height=${size} /><path d=${path.join("")} /></svg>`;
 }
 
 /** Show an address as a QR code. */

@@ -8,6 +8,11 @@ const NAMES = {
   local_port: "Local door’s port", transport: "Transport", max_megabytes: "Most megabytes", name: "Name", kind: "Kind",
   level: "What is told", quiet_from: "Quiet from", quiet_to: "Quiet until",
   names: "Further names", certificate: "Your own certificate", key: "Key of your own certificate",
+  allow_addresses: "Only from these addresses", deny_addresses: "Not from these addresses",
+  allow_countries: "Only from these countries", deny_countries: "Not from these countries",
+  requests_per_second: "Requests a second, one device", address_requests_per_second: "Requests a second, one stranger",
+  streams: "Streams at once, one device", device_kilobytes_in: "From one device, kB/s", device_kilobytes_out: "To one device, kB/s",
+  total_kilobytes_in: "From all devices, kB/s", total_kilobytes_out: "To all devices, kB/s", idle_minutes: "Close when idle, minutes",
 };
 const SECTIONS = {
   opencode: "OpenCode", gateway: "Gateway", cloudflared: "cloudflared", tunnels: "Tunnels", logs: "Logs", network: "Local network",

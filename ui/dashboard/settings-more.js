@@ -1,65 +1,13 @@
-// What is set but not in the settings' file: password, provider keys, start at login, this
-// browser's own choices; a copy of the settings, and the end of the program.
+// What is set but not in the settings' file: provider keys, start at login, this browser's own
+// choices; a copy of the settings, and the end of the program.
 
-import { html, useEffect, useRef, useState } from "/vendor/preact-htm.js";
+import { html, useRef, useState } from "/vendor/preact-htm.js";
 import { get, send } from "/api.js";
 import { useFetched } from "/fetched.js";
 import { Act, Failure, confirm, toast, useAction } from "/parts.js";
 
 const Group = ({ id, name, children }) =>
   html`<section class="sheet" aria-labelledby=${id}><h2 id=${id}>${name}</h2>${children}</section>`;
-
-const LEAST = 12;
-
-/** A rough hint, as gateway/passwords.py gives it; only that judges when it is set. */
-export function strength(text) {
-  const length = [...text].length;
-  if (!length) return [0, `At least ${LEAST} characters; four or five unrelated words are good.`];
-  if (length < LEAST) return [0, `${LEAST - length} more ${LEAST - length === 1 ? "character" : "characters"}.`];
-  const kinds = [/[a-z]/, /[A-Z]/, /\d/, /[\W_]/].filter((kind) => kind.test(text)).length;
-  const worth = new Set(text).size + length + 2 * kinds;
-  if (new Set(text).size < 5) return [0, "Too few different characters."];
-  if (worth < 28) return [1, "Acceptable. A few more words would make it strong."];
-  return worth < 44 ? [2, "Good."] : [3, "Strong."];
-}
-
-/** `known`: whether one is set, where that is known. `done` is called when it was changed. */
-export function Password({ at, known, done = () => {} }) {
-  const [text, setText] = useState("");
-  const [open, setOpen] = useState(false);
-  const field = useRef(null);
-  const [busy, error, run] = useAction(async () => {
-    await send("PUT", "/password", { password: text });
-    setText("");
-    toast("The password is set. Everybody has to sign in again.");
-    done();
-  });
-  const [score, words] = strength(text);
-  useEffect(() => { if (at) field.current.focus(); }, [at]);
-  const set = (event) => {
-    event.preventDefault();
-    if (score) run();
-  };
-  return html`<${Group} id="password" name="Password">
-    <form class="setting" onSubmit=${set}><div><label for="new-password">New password for remote access</label>
-        <div class="dim small" id="password-about">Whoever knows it can run programs on this computer.
-          Without one there is no remote access. Setting it ends every signed-in session.</div></div>
-      <div class="control"><input hidden autocomplete="username" value="remote access" readonly />
-        <input id="new-password" ref=${field} class="grow" type=${open ? "text" : "password"} autocomplete="new-password"
-          value=${text} aria-describedby="password-about password-hint" onInput=${(event) => setText(event.target.value)} />
-        <button type="button" aria-pressed=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>Show</button>
-        ${text && html`<div class="meter s${score}" aria-hidden="true"><i></i></div>`}
-        <div class="small dim grow" id="password-hint" aria-live="polite">${words}</div>
-        <button class="primary" aria-disabled=${score && !busy ? null : "true"} aria-busy=${busy ? "true" : null}>${busy ? "Setting…" : "Set password"}</button></div>
-      <${Failure} error=${error} /></form>
-    ${known !== false && html`<div class="setting"><div><span class="label">Remove the password</span>
-        <div class="dim small">Ends remote access at once, and every signed-in session.</div></div>
-      <div class="control"><${Act} kind="danger" doing="Removing…" act=${async () => {
-        await send("DELETE", "/password");
-        toast("The password is removed. There is no remote access now.");
-        done();
-      }} ask=${{ title: "Remove the password?", text: "Remote access ends at once, for everybody.", yes: "Remove", danger: true }}>Remove<//></div></div>`}<//>`;
-}
 
 /** Provider keys go in and are never shown again, not even their names. */
 export function Keys() {

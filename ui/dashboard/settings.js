@@ -6,7 +6,8 @@ import { get, send } from "/api.js";
 import { useFetched } from "/fetched.js";
 import { Failure, toast, useAction } from "/parts.js";
 import { Folders, useFolders } from "/folders.js";
-import { AtLogin, Backup, Browser, End, Keys, Password } from "/settings-more.js";
+import { Password } from "/password.js";
+import { AtLogin, Backup, Browser, End, Keys } from "/settings-more.js";
 import { final, meant, nameOf, sectionName, sections, shown, standing, wrong } from "/schema.js";
 
 export function SettingsPage({ live, search }) {
@@ -16,6 +17,7 @@ export function SettingsPage({ live, search }) {
     sections((await get("/openapi.json", signal)).components.schemas), [live.boot]);
   const [config, noConfig, read, setConfig] = useFetched((signal) => get("/config", signal), [wishes, live.boot]);
   const folders = useFolders(live);
+  const [access, , look] = useFetched((signal) => get("/access", signal), [live.boot]);
   const ready = (plan && config && (folders[0] || folders[1])) || noPlan || noConfig;
   useEffect(() => {
     addEventListener("focus", read);
@@ -42,11 +44,12 @@ export function SettingsPage({ live, search }) {
   };
 
   return html`<div class="stack"><header><h1>Settings</h1>
-      <p class="dim">Saved as you change them. What a service needs a restart for, restarts that service only.</p></header>
+      <p class="dim">Saved as you change them. What a service needs a restart for, restarts that service only.
+      Who may come in, and how much one device may take, is on the page <a href="#/access">Access</a>.</p></header>
     <${Failure} error=${error || noConfig || noPlan} />
-    <${Password} at=${search.includes("at=password")} />
+    <${Password} at=${search.includes("at=password")} known=${access?.password} done=${look} />
     ${ready && html`<${Folders} live=${live} found=${folders} />`}
-    ${ready && plan && config && plan.map((section) => (section.many
+    ${ready && plan && config && plan.filter(({ key }) => key !== "access").map((section) => (section.many
       ? html`<${Many} key=${section.key} section=${section} items=${config.settings[section.key]} save=${save} />`
       : html`<${Section} key=${section.key} section=${section} values=${config.settings[section.key]} save=${save} />`))}
     ${ready && html`<${Keys} /><${AtLogin} /><${Browser} />

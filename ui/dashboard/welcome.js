@@ -8,7 +8,8 @@ import { Folders, useFolders } from "/folders.js";
 import { propose } from "/passphrase.js";
 import { Act, Copy, Failure, Qr, State, Why, openOpenCode, say, useAction } from "/parts.js";
 import { TOOLS, Tool, useSetup } from "/programs.js";
-import { AtLogin, strength } from "/settings-more.js";
+import { strength } from "/password.js";
+import { AtLogin } from "/settings-more.js";
 import { isMissing, plan } from "/welcome-plan.js";
 import { inert } from "/words.js";
 
@@ -81,7 +82,15 @@ function Programs({ setup, read, pass }) {
 
 // -- password ---------------------------------------------------------------------------------
 
-function Choose({ setup, read, pass, next, again }) {
+/** Another one is a matter of the Access page: it asks for the present one, and ends a lot. */
+const Chosen = ({ next }) => html`<div class="stack"><p>One is set already. It is changed on the page <a href="#/access">Access</a>.</p>
+  <div class="row wrap"><button type="button" class="primary" onClick=${next}>Go on</button></div></div>`;
+
+function Choose(props) {
+  return props.setup.password && !props.mine ? html`<${Chosen} ...${props} />` : html`<${NewPassword} ...${props} />`;
+}
+
+function NewPassword({ read, pass, next, again }) {
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);
   const field = useRef(null);
@@ -104,7 +113,7 @@ function Choose({ setup, read, pass, next, again }) {
   };
   return html`<form class="stack" onSubmit=${set}>
     <p id="password-about">Your phone asks for it. Whoever knows it can run programs on this computer, so choose one that nobody guesses.
-      ${setup.password && " One is set already; another one signs every device out."}</p>
+</p>
     <input hidden autocomplete="username" value="remote access" readonly />
     <div class="row wrap"><label for="new-password" class="unseen">Password</label>
       <input id="new-password" ref=${field} class="grow" type=${open ? "text" : "password"} autocomplete="new-password" value=${text}
@@ -116,8 +125,7 @@ function Choose({ setup, read, pass, next, again }) {
         ${busy ? "Setting…" : "Set password"}</button>
       <button type="button" onClick=${draw}>Propose one</button>
       <span class="grow"></span>
-      ${setup.password ? html`<button type="button" onClick=${next}>Keep the present one</button>`
-        : html`<${Skip} pass=${pass} words="Skip" />`}</div>
+      <${Skip} pass=${pass} words="Skip" /></div>
     <${Failure} error=${error} /></form>`;
 }
 

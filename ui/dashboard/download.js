@@ -1,4 +1,4 @@
-// Exactly what is filtered, as a file: read as a stream, with its progress, and stoppable.
+// An export of the API as a file: read as a stream, with its progress, and stoppable.
 
 import { html, useRef, useState } from "/vendor/preact-htm.js";
 import { ask, query } from "/api.js";
@@ -7,7 +7,8 @@ import { bytes } from "/words.js";
 
 const FORMATS = [["text", "Text", "txt"], ["jsonl", "JSON lines", "jsonl"], ["csv", "CSV", "csv"]];
 
-export function Export({ filters }) {
+/** `path` answers what `filters` match in a `format`; `name` is the file's, without its end. */
+export function Download({ path, filters, name }) {
   const [form, setForm] = useState("text");
   const [got, setGot] = useState(null);
   const [error, setError] = useState(null);
@@ -18,7 +19,7 @@ export function Export({ filters }) {
     setGot(0);
     stop.current = new AbortController();
     try {
-      const answer = await ask("GET", `/logs/export${query({ ...filters, format: form })}`, undefined, {}, stop.current.signal);
+      const answer = await ask("GET", `${path}${query({ ...filters, format: form })}`, undefined, {}, stop.current.signal);
       const parts = [];
       let size = 0;
       for (const reader = answer.body.getReader(); ;) {
@@ -28,7 +29,8 @@ export function Export({ filters }) {
         size += value.length;
         setGot(size);
       }
-      save(new Blob(parts, { type: "application/octet-stream" }), FORMATS.find(([key]) => key === form)[2]);
+      const suffix = FORMATS.find(([key]) => key === form)[2];
+      save(new Blob(parts, { type: "application/octet-stream" }), `${name}.${suffix}`);
       toast(`Exported ${bytes(size)}.`);
     } catch (problem) {
       if (problem.name !== "AbortError") setError(problem);
@@ -47,10 +49,10 @@ export function Export({ filters }) {
     <${Failure} error=${error} /></div>`;
 }
 
-function save(blob, suffix) {
+function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `nexus-tray-logs.${suffix}`;
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
