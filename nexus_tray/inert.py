@@ -6,7 +6,10 @@ a terminal, carriage returns that overwrite a line, or marks that reverse the di
 reading (SECURITY.md 30). Pure; imports the standard library only; any thread.
 """
 
+import csv
+import io
 import re
+from collections.abc import Iterable
 
 # C0 and C1 controls and DEL act on terminals (U+009B alone begins a control sequence);
 # U+2028 and U+2029 end lines in some readers; the rest reorder or hide text, or are halves
@@ -33,6 +36,13 @@ def cell(text: str) -> str:
     begin = text.lstrip(" \u00a0\u3000")
     quoted = text.startswith(_FORMULA) or begin.startswith(_FORMULA)
     return ("'" if quoted else "") + inert(text)
+
+
+def sheet_row(cells: Iterable[str]) -> str:
+    """A line of a spreadsheet's file, every cell quoted (RFC 4180); each cell through `cell`."""
+    sheet = io.StringIO()
+    csv.writer(sheet, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
+    return sheet.getvalue()
 
 
 def _spelled(match: re.Match[str]) -> str:

@@ -5,8 +5,6 @@ takes the memory of one page. Imports layer 1 and Backend only; runs in the thre
 request.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from nexus_tray.core.backend import Backend
-from nexus_tray.inert import cell, inert
+from nexus_tray.inert import cell, inert, sheet_row
 from nexus_tray.model import Hop, LogLine, LogPage, LogQuery, Problem, Reason, to_json
 
 PAGE = 500
@@ -110,7 +108,5 @@ WRITERS: dict[Format, Callable[[LogLine], bytes]] = {
 
 
 def row(cells: tuple[str, ...]) -> bytes:
-    """A line of a spreadsheet's file, every cell quoted; formulas are the caller's to break."""
-    sheet = io.StringIO()
-    csv.writer(sheet, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
-    return sheet.getvalue().encode()
+    """A line of a spreadsheet's file; formulas are the caller's to break."""
+    return sheet_row(cells).encode()

@@ -10,13 +10,20 @@ from argparse import Namespace
 
 from nexus_tray.cli import draw
 from nexus_tray.cli.console import Console, Exit
-from nexus_tray.commands import EndAllSessions, EndSession, Panic, Pause, Resume
+from nexus_tray.commands import EndAllSessions, EndSession, Panic, Pause, RenameDevice, Resume
 from nexus_tray.core.backend import Backend
 from nexus_tray.core.moments import tomorrow
 from nexus_tray.inert import inert
 from nexus_tray.reports import Device
 
 TOMORROW = "tomorrow"
+_HOW = {
+    "password": "by password",
+    "code": "by password and code",
+    "recovery": "by password and recovery code",
+    "pairing": "by pairing",
+    "ticket": "by a one-time link",
+}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -68,6 +75,12 @@ def end_device(backend: Backend, options: Namespace, console: Console) -> Exit:
     return console.conclude(backend.submit(EndSession(id=options.id)), "It is signed out.")
 
 
+def rename_device(backend: Backend, options: Namespace, console: Console) -> Exit:
+    """Call one something else."""
+    outcome = backend.submit(RenameDevice(id=options.id, name=options.name))
+    return console.conclude(outcome, f"It is called {inert(options.name)} now.")
+
+
 def end_devices(backend: Backend, _: Namespace, console: Console) -> Exit:
     """Sign out every device."""
     return console.conclude(backend.submit(EndAllSessions()), "Everybody is signed out.")
@@ -81,7 +94,7 @@ def _until(written: str | None, now: float) -> float | None:
 
 def _sure(console: Console) -> bool:
     console.err.write(
-        "This stops every tunnel, signs out every device and voids every open link.\n"
+        "This stops every tunnel, signs out every device, and voids every API token and link.\n"
         "OpenCode goes on working. End all access now? [y/N] "
     )
     console.err.flush()
@@ -91,6 +104,9 @@ def _sure(console: Console) -> bool:
 def _line(device: Device, now: float) -> str:
     where = "this computer" if device.door == "local" else f"{device.address}  {device.host}"
     seen = f"seen {draw.span(now - device.seen_at)} ago"
-    since = f"signed in {draw.span(now - device.signed_in_at)} ago"
-    parts = (f"{device.id:<16}", f"{device.name:<24}", f"{where}", f"{seen}, {since}")
+    how = _HOW.get(device.how, device.how)
+    since = f"signed in {how} {draw.span(now - device.signed_in_at)} ago"
+    moved = f"{draw.size(device.received)} in, {draw.size(device.sent)} out"
+    country = f"{device.country} " if device.country else ""
+    parts = (f"{device.id:<16}", f"{device.name:<24}", country + where, f"{seen}, {since}", moved)
     return inert("  ".join(parts))

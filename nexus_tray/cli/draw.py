@@ -78,6 +78,14 @@ def span(seconds: float) -> str:
     return f"{left // 86400} d {left % 86400 // 3600} h"
 
 
+def size(number: int) -> str:
+    """Bytes in their largest fitting unit."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6)):
+        if number >= step:
+            return f"{number / step:.1f} {unit}"
+    return f"{number / 1e3:.0f} kB"
+
+
 def _until(snapshot: Snapshot, now: float) -> str:
     until = snapshot.paused_until
     return "until you resume it" if until is None else f"until {moment(until, now)}"

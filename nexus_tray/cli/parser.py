@@ -10,6 +10,7 @@ from typing import Any
 from nexus_tray import __version__
 from nexus_tray.cli import access, actions, audit_view, doctor, log_view, programs
 from nexus_tray.cli.console import EXIT_HELP
+from nexus_tray.cli.sign_in_parser import add_sign_in
 from nexus_tray.cli.tunnel_parser import add_tunnels
 from nexus_tray.inert import inert
 from nexus_tray.model import Level
@@ -34,6 +35,7 @@ def build() -> argparse.ArgumentParser:
     _add_dashboard(nouns)
     _add_password(nouns)
     _add_access(nouns)
+    add_sign_in(nouns, _verb, _group)
     _add_config(nouns)
     _add_secret(nouns)
     _add_autostart(nouns)
@@ -115,6 +117,8 @@ def _add_audit(nouns: Any) -> None:
     add = _verb(nouns, "audit", audit_view.audit, about).add_argument
     add("words", metavar="WORD", nargs="*", help="only rows in which all these words occur")
     add("-n", "--lines", metavar="N", type=_count, default=200, help="how many (default 200)")
+    every = "every match as a file on standard output, newest first: text, csv or jsonl"
+    add("--export", metavar="F", choices=("text", "csv", "jsonl"), help=every)
     add("--event", metavar="E", action="append", default=[], help="sign-in, denied, panic, …")
     add("--since", metavar="T", help="10m, 2h, 3d (ago), or 2026-11-30T18:00")
     add("--until", metavar="T", help="as --since")
@@ -153,7 +157,7 @@ def _add_access(nouns: Any) -> None:
     lengths = "15m, 1h, 2d, or tomorrow (6:00); none: until resume"
     pause.add_argument("span", metavar="TIME", nargs="?", type=access.span, help=lengths)
     _verb(nouns, "resume", access.resume, "end a pause")
-    text = "end all access now: tunnels, everybody signed in, every open link"
+    text = "end all access now: tunnels, everybody signed in, every token and open link"
     panic = _verb(nouns, "panic", access.panic, text)
     panic.add_argument("--yes", action="store_true", help="do not ask")
     devices = _verb(nouns, "devices", access.devices, "list who is signed in")
@@ -161,6 +165,9 @@ def _add_access(nouns: Any) -> None:
     text = "sign one out; its open streams end at once"
     end = _verb(verbs, "end", access.end_device, text, below=True)
     end.add_argument("id", metavar="ID", help="as in the list")
+    rename = _verb(verbs, "rename", access.rename_device, "call one something else", below=True)
+    rename.add_argument("id", metavar="ID", help="as in the list")
+    rename.add_argument("name", metavar="NAME", help="what it is to be called")
     _verb(verbs, "list", access.devices, "list who is signed in", below=True)
     _verb(verbs, "end-all", access.end_devices, "sign everybody out", below=True)
 

@@ -380,12 +380,14 @@ def reports() -> Reports:
 
 @dataclass
 class House(Generic[L]):
-    """A backend and what is behind it. `came` are the commands carried out, in order."""
+    """A backend and what is behind it. `came` are the commands carried out, in order; `values`
+    what those of a kind answer."""
 
     journal: Journal
     logs: L
     settings: SettingsStore
     came: list[Command] = field(default_factory=list)
+    values: dict[type[Command], str] = field(default_factory=dict)
     reports: Reports = field(default_factory=reports)
 
     @property
@@ -405,6 +407,8 @@ class House(Generic[L]):
         if isinstance(command, StartService | StopService | RestartService):
             self._wish(command)
         self.came.append(command)
+        if type(command) in self.values:
+            return self.values[type(command)]
         if isinstance(command, OpenDashboard):
             return f"http://127.0.0.1:2/#to={command.page}"
         return f"http://127.0.0.1:1/ticket{command.path}" if isinstance(command, OpenDoor) else None

@@ -81,7 +81,7 @@ def test_devices_are_listed(desk: Desk, argv: list[str]) -> None:
     assert said.code == 0
     assert "dev-1             Safari on iPhone" in said.out
     assert "203.0.113.7  calm-river.trycloudflare.com" in said.out
-    assert "seen 1 min ago, signed in 2 h 1 min ago" in said.out
+    assert "seen 1 min ago, signed in by password and code 2 h 1 min ago" in said.out
     assert "nexus-tray devices end ID" in said.out
 
 

@@ -30,19 +30,16 @@ UI = Path(__file__).parent.parent.parent / "ui" / "dashboard"
 
 @dataclass
 class Refusing(House[StoredLogs]):
-    """A house that refuses commands of these kinds, with this Problem, and answers those with
-    this value."""
+    """A house that refuses commands of these kinds, with this Problem."""
 
     refusals: dict[type[Command], Problem] = field(default_factory=dict)
-    values: dict[type[Command], str] = field(default_factory=dict)
 
     def _carry_out(self, command: Any) -> str | None:
         if type(command) in self.refusals:
             raise self.refusals[type(command)]
         if isinstance(command, GetAutostart):
             return "off"
-        value = super()._carry_out(command)
-        return self.values.get(type(command), value)
+        return super()._carry_out(command)
 
 
 @dataclass

@@ -46,7 +46,7 @@ export function Password({ at, known, done = () => {} }) {
         <div class="dim small" id="password-about">Whoever knows it can run programs on this computer.
           Without one there is no remote access. Setting it signs out every device and voids every token and pairing.</div></div>
       <div class="control"><input hidden autocomplete="username" value="remote access" readonly />
-        ${known && html`<input class="grow" type="password" autocomplete="current-password" aria-label="The present password"
+        ${known && html`<input class="whole" type="password" autocomplete="current-password" aria-label="The present password"
           placeholder="The present password" value=${current} onInput=${(event) => setCurrent(event.target.value)} />`}
         <input id="new-password" ref=${field} class="grow" type=${open ? "text" : "password"} autocomplete="new-password"
           value=${text} aria-describedby="password-about password-hint" onInput=${(event) => setText(event.target.value)} />
