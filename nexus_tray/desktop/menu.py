@@ -116,13 +116,16 @@ def _address(snapshot: Snapshot, around: Around) -> Iterator[Item]:
 
 
 def _doors(snapshot: Snapshot) -> Iterator[Item]:
-    """What opens in the browser. OpenCode's page is behind the gateway, so it needs that."""
+    """What opens in the browser, and pairing, which opens the dashboard. OpenCode's page is
+    behind the gateway, so it needs that."""
     yield Item("dashboard", "Open dashboard", dashboard(), default=True)
     if any(
         service.kind is ServiceKind.GATEWAY and service.state is ServiceState.RUNNING
         for service in snapshot.services
     ):
         yield Item("opencode", "Open OpenCode", Browse(OpenDoor()))
+    if snapshot.address is not None:  # else there is nowhere for a phone to come
+        yield Item("pair", "Pair a phone…", dashboard("/access?pair"))
 
 
 def _sessions(snapshot: Snapshot) -> Iterator[Item]:

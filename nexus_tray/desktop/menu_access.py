@@ -13,8 +13,8 @@ from nexus_tray.desktop.items import Item, PauseFor, Submit
 from nexus_tray.model import ServiceKind, Snapshot
 
 ENDS = (
-    "This stops every tunnel and signs out every device.",
-    "Links that are open end; OpenCode goes on working.",
+    "This stops every tunnel, signs out every device,",
+    "and voids every token and link; OpenCode goes on.",
 )
 
 

@@ -102,6 +102,7 @@ def test_all_is_well() -> None:
         "---\n"
         "Open dashboard *\n"
         "Open OpenCode\n"
+        "Pair a phone…\n"
         "---\n"
         "OpenCode: running, 3 h >\n"
         "    Restart\n"
@@ -121,8 +122,8 @@ def test_all_is_well() -> None:
         "    Until tomorrow, 6:00\n"
         "    Until I resume\n"
         "Panic: end all access now… >\n"
-        "    (This stops every tunnel and signs out every device.)\n"
-        "    (Links that are open end; OpenCode goes on working.)\n"
+        "    (This stops every tunnel, signs out every device,)\n"
+        "    (and voids every token and link; OpenCode goes on.)\n"
         "    ---\n"
         "    End all access\n"
         "---\n"
@@ -362,6 +363,7 @@ def test_what_is_not_known_is_not_shown() -> None:
          Copy("https://calm-river.trycloudflare.com")),
         (["Open dashboard"], dashboard()),
         (["Open OpenCode"], Browse(OpenDoor())),
+        (["Pair a phone…"], dashboard("/access?pair")),
         (["Pause remote access", "15 minutes"], PauseFor(Span.QUARTER)),
         (["Pause remote access", "1 hour"], PauseFor(Span.HOUR)),
         (["Pause remote access", "Until tomorrow, 6:00"], PauseFor(Span.TOMORROW)),
