@@ -244,6 +244,10 @@ class Gateway:
         self._post(self._relay.meters.begin_anew)
         return readings
 
+    def take_usage(self) -> dict[str, tuple[int, int]]:
+        """Bytes (received, sent) of each principal id since last taken."""
+        return self._call(self._relay.accounts.take)
+
     @contextlib.contextmanager
     def unmetered(self, port: int) -> Iterator[None]:
         """What this program itself asks from that port, over a connection that is made within

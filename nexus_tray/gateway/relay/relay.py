@@ -13,6 +13,7 @@ from typing import Protocol
 
 from nexus_tray.gateway.bounds import Bounds, Counters, Tally
 from nexus_tray.gateway.http import Principal, Request, Shape, Site
+from nexus_tray.gateway.limits.usage import Accounts
 from nexus_tray.gateway.meter import Meters
 from nexus_tray.gateway.proof import Proofs
 from nexus_tray.gateway.relay.pool import UpstreamPool
@@ -72,6 +73,7 @@ class Relay:
         self.wall = wall
         self.tally = Tally()
         self.meters = Meters()
+        self.accounts = Accounts()
         self.own_ports: frozenset[int] = frozenset()  # from where this program itself asks
         self.pool = UpstreamPool(bounds, clock, self.meters.opencode)
         self.proofs = Proofs(clock)

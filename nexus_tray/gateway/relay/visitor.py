@@ -207,6 +207,7 @@ class VisitorConnection(Wire):
         self.principal = principal = self._relay.site.authenticate(request)
         if principal is not None:
             self._relay.tally.recognise(request.visitor.door.name, self._relay.wall())
+            self._standing.claim(principal)
         return principal
 
     def _welcome_body(self, length: int | None, limit: int) -> None:
@@ -275,6 +276,7 @@ class VisitorConnection(Wire):
         self._reader.restart()
         self._state = State.HEAD
         self.principal = None
+        self._standing.release()
         self._request = None
         bounds = self._relay.bounds
         self._expect_within(bounds.idle if self._reader.between else bounds.head)

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import cast
 
 from nexus_tray.gateway.http import Principal
+from nexus_tray.gateway.limits.usage import Standing
 from nexus_tray.gateway.relay.framing import Reader
 from nexus_tray.gateway.relay.heads import HEAD_LIMIT, RequestHead
 from nexus_tray.gateway.relay.metering import Metering
@@ -49,6 +50,7 @@ class Wire(asyncio.Protocol, ABC):
         self.door: str | None = None
         self._relay = relay
         self._metering = Metering(relay.meters, relay.clock)
+        self._standing = Standing(relay.accounts)
         self._state = State.HEAD
         self._held = False
         self._paused = False
@@ -98,6 +100,7 @@ class Wire(asyncio.Protocol, ABC):
         """Bytes for the visitor."""
         self._relay.tally.sent += len(data)
         self._metering.meter.sent += len(data)
+        self._standing.account.sent += len(data)
         self._transport.write(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -116,6 +119,7 @@ class Wire(asyncio.Protocol, ABC):
         self._state = State.CLOSED
         self._relay.leave(self)
         self._gone()
+        self._standing.release()
 
     def eof_received(self) -> None:
         """The visitor will send no more. As for nginx and Go, that means he is gone: a stream or
@@ -125,6 +129,7 @@ class Wire(asyncio.Protocol, ABC):
         """Bytes from the visitor."""
         self._relay.tally.received += len(data)
         self._metering.meter.received += len(data)
+        self._standing.account.received += len(data)
         if self._state is State.RAW or self._state is State.CHANNEL:
             self._raw(data)
         elif self._state not in _DEAF:

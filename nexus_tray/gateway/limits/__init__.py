@@ -1,0 +1,1 @@
+"""How much who may take: address and country lists, requests, streams, bandwidth."""
