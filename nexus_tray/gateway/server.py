@@ -19,6 +19,8 @@ from typing import TypeVar
 from nexus_tray.gateway import doors
 from nexus_tray.gateway.bounds import Bounds, Counters, DoorCounters
 from nexus_tray.gateway.http import Door, DoorKind, Shape, Site, Upstream
+from nexus_tray.gateway.limits.rules import compile_rules
+from nexus_tray.gateway.loops import new_loop
 from nexus_tray.gateway.meter import Readings
 from nexus_tray.gateway.network_door import NetworkListener, Place
 from nexus_tray.gateway.proof import Question
@@ -26,6 +28,7 @@ from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.visitor import VisitorConnection
 from nexus_tray.gateway.routes import Table
 from nexus_tray.model import Problem
+from nexus_tray.settings import AccessSettings
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +40,6 @@ Result = TypeVar("Result")
 
 async def _nothing(*_: object) -> None:
     """What is done where nobody asked for anything."""
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop where it is to be had (not on Windows), else asyncio's own: a quarter slower."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 class Gateway:
@@ -246,7 +240,16 @@ class Gateway:
 
     def take_usage(self) -> dict[str, tuple[int, int]]:
         """Bytes (received, sent) of each principal id since last taken."""
-        return self._call(self._relay.accounts.take)
+        relay = self._relay
+        return self._call(lambda: relay.limits.accounts.take(relay.clock()))
+
+    def set_limits(self, settings: AccessSettings) -> None:
+        """Who may knock from outside and take how much; in force on return."""
+        self._call(lambda: self._relay.set_limits(compile_rules(settings)))
+
+    def countries(self) -> tuple[str, ...]:
+        """From where visitors came since the start, as Cloudflare told."""
+        return self._call(self._relay.limits.countries)
 
     @contextlib.contextmanager
     def unmetered(self, port: int) -> Iterator[None]:

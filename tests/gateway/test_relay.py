@@ -12,8 +12,9 @@ import pytest
 
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.http import Channel, Headers, Principal, Request, Response, Shaper, Upstream
+from nexus_tray.gateway.loops import new_loop
 from nexus_tray.gateway.routes import OPENCODE_ONLY
-from nexus_tray.gateway.server import Gateway, new_loop
+from nexus_tray.gateway.server import Gateway
 from tests.gateway.doubles import (
     HOST,
     OK,

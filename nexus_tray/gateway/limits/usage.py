@@ -5,18 +5,22 @@ the gateway's nouns. Runs on the gateway's event loop; per write and read it is 
 """
 
 from nexus_tray.gateway.http import Principal
+from nexus_tray.gateway.limits.buckets import Bucket
 
 
 class Account:
-    """One principal's bytes since last taken. `holders`: connections that count in it."""
+    """One principal's bytes since last taken, and what of his is limited. `holders`: connections
+    that count in it; `streams`: those whose exchange or stream is open."""
 
-    __slots__ = ("holders", "id", "received", "sent")
+    __slots__ = ("holders", "id", "received", "requests", "sent", "streams")
 
     def __init__(self, principal_id: str) -> None:
         self.id = principal_id
         self.received = 0
         self.sent = 0
         self.holders = 0
+        self.streams = 0
+        self.requests: Bucket | None = None
 
 
 class Accounts:
@@ -32,17 +36,24 @@ class Accounts:
             account = self._accounts[principal_id] = Account(principal_id)
         return account
 
-    def take(self) -> dict[str, tuple[int, int]]:
+    def take(self, now: float) -> dict[str, tuple[int, int]]:
         """Bytes (received, sent) since last taken, of whoever moved any. Whom no connection
-        holds is forgotten."""
+        holds and no limit remembers is forgotten."""
         taken: dict[str, tuple[int, int]] = {}
         for account in list(self._accounts.values()):
             if account.received or account.sent:
                 taken[account.id] = (account.received, account.sent)
                 account.received = account.sent = 0
-            if not account.holders:
+            requests = account.requests
+            full = requests is None or requests.level(now) >= requests.burst
+            if full and not account.holders:
                 del self._accounts[account.id]
         return taken
+
+    def forget_requests(self) -> None:
+        """Another rate is in force: every device begins anew."""
+        for account in self._accounts.values():
+            account.requests = None
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -52,11 +63,12 @@ class Standing:
     """Whose a connection's bytes are: of nobody until the request is recognised, then his, those
     of the request that had come included, until its answer is over."""
 
-    __slots__ = ("_accounts", "_nobody", "account")
+    __slots__ = ("_accounts", "_nobody", "_streaming", "account")
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._nobody = Account("")
+        self._streaming = False
         self.account = self._nobody
 
     def claim(self, principal: Principal) -> None:
@@ -70,8 +82,17 @@ class Standing:
         self._nobody.received = 0
         self.account = account
 
+    def stream(self) -> None:
+        """An exchange or stream of his is open from now on, until `release`."""
+        if not self._streaming:
+            self._streaming = True
+            self.account.streams += 1
+
     def release(self) -> None:
         """The request is over. May be called again."""
+        if self._streaming:
+            self._streaming = False
+            self.account.streams -= 1
         if self.account is not self._nobody:
             self.account.holders -= 1
             self.account = self._nobody

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from nexus_tray.gateway.bounds import Bounds, Counters, Tally
 from nexus_tray.gateway.http import Principal, Request, Shape, Site
-from nexus_tray.gateway.limits.usage import Accounts
+from nexus_tray.gateway.limits.limits import Limits
+from nexus_tray.gateway.limits.rules import Rules
 from nexus_tray.gateway.meter import Meters
 from nexus_tray.gateway.proof import Proofs
 from nexus_tray.gateway.relay.pool import UpstreamPool
@@ -48,6 +49,9 @@ class Connection(Protocol):
     def reroute(self) -> None:
         """The routes have changed: end what is under way to where it may no longer lead."""
 
+    def limit_anew(self) -> None:
+        """The limits have changed: end what they refuse, and pace what goes on by them."""
+
     def expire(self, now: float) -> None:
         """Drop it if a time limit has passed."""
 
@@ -73,7 +77,7 @@ class Relay:
         self.wall = wall
         self.tally = Tally()
         self.meters = Meters()
-        self.accounts = Accounts()
+        self.limits = Limits()
         self.own_ports: frozenset[int] = frozenset()  # from where this program itself asks
         self.pool = UpstreamPool(bounds, clock, self.meters.opencode)
         self.proofs = Proofs(clock)
@@ -138,6 +142,12 @@ class Relay:
         self.pool.forget_previews()
         for connection in list(self._connections):
             connection.reroute()
+
+    def set_limits(self, rules: Rules) -> None:
+        """Judge by these from now on; whom they refuse is cut off."""
+        self.limits.adopt(rules)
+        for connection in list(self._connections):
+            connection.limit_anew()
 
     def sweep(self) -> None:
         """Drop the slow, and whose session has run out."""

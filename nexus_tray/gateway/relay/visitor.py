@@ -10,28 +10,25 @@ OpenCode, and nothing he sent after it is ever read as a request (SECURITY.md 2)
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from nexus_tray.gateway import routes
 from nexus_tray.gateway.doors import Entrance
 from nexus_tray.gateway.http import (
     PREFIX,
-    Channel,
     Headers,
     Preview,
     Principal,
     Request,
-    Response,
     Shaper,
 )
 from nexus_tray.gateway.relay import answers, fields, rules
-from nexus_tray.gateway.relay.channel import SocketChannel
+from nexus_tray.gateway.relay.answering import Answering
 from nexus_tray.gateway.relay.exchange import Exchange
 from nexus_tray.gateway.relay.framing import End, Reader
 from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead, parse_request
 from nexus_tray.gateway.relay.relay import Relay
-from nexus_tray.gateway.relay.wire import State, Wire
+from nexus_tray.gateway.relay.wire import State
 
 log = logging.getLogger(__name__)
 
@@ -42,22 +39,13 @@ def _as_it_is(request: Request, status: int, headers: Headers) -> Shaper | None:
     """What passes from a preview is changed by nothing of ours."""
 
 
-class VisitorConnection(Wire):
+class VisitorConnection(Answering):
     """One connection from a visitor (or from cloudflared, which mixes many)."""
 
     def __init__(self, relay: Relay, entrance: Entrance) -> None:
         super().__init__(relay)
         self._entrance = entrance
         self._reader = Reader(parse_request, rules.judge_request)
-        self._request: Request | None = None
-        self._minor = 1
-        self._keep = True
-        self._expects = False
-        self._body = bytearray()
-        self._limit = 0
-        self._exchange: Exchange | None = None
-        self._channel: SocketChannel | None = None
-        self._task: asyncio.Task[None] | None = None
         self._pumping = False
         self._foreign = False
 
@@ -134,6 +122,7 @@ class VisitorConnection(Wire):
             return
         self._relay.tally.admit(visitor.door.name)
         self._metering.enter(visitor.door.name)
+        self._relay.limits.enter(visitor)
         self._lead(request, rules.declared_length(head))
 
     def _lead(self, request: Request, length: int | None) -> None:
@@ -151,6 +140,7 @@ class VisitorConnection(Wire):
         elif request.method in ("GET", "HEAD"):
             copy = self._relay.site.local_copy(request)
         if copy is not None:
+            self._ask(request, None)
             self._answer(copy, keep=False)
         elif request.path.startswith(PREFIX):
             self._on_own(request, length)
@@ -187,8 +177,10 @@ class VisitorConnection(Wire):
             self._metering.unreachable()
             self._answer(answers.not_now(request), keep=self._keep)
             return
+        relay.limits.stream(request, principal, self._standing.account)
         self._welcome_body(length, relay.bounds.upload)
         relay.tally.forwarded += 1
+        self._standing.stream()
         self._state = State.FORWARD
         self._exchange = Exchange(
             self,
@@ -208,7 +200,12 @@ class VisitorConnection(Wire):
         if principal is not None:
             self._relay.tally.recognise(request.visitor.door.name, self._relay.wall())
             self._standing.claim(principal)
+        self._ask(request, principal)
         return principal
+
+    def _ask(self, request: Request, principal: Principal | None) -> None:
+        relay = self._relay
+        relay.limits.ask(request, principal, self._standing.account, relay.clock())
 
     def _welcome_body(self, length: int | None, limit: int) -> None:
         """Bound the body. The Expect is answered by us, now that we mean to read it (RFC 9110,
@@ -227,88 +224,6 @@ class VisitorConnection(Wire):
             self._exchange.upload(data)
         else:
             self._body += data
-
-    # answers of ours
-
-    async def _respond(self, request: Request, principal: Principal | None) -> None:
-        try:
-            response = await self._relay.site.respond(request, principal)
-            if self._state is State.OWN:
-                self._answer(response, keep=self._keep and principal is not None)
-        except Exception:
-            log.exception("an answer of the site's could not be made")
-            if self._state is State.OWN:
-                self._give_up(answers.broken())
-
-    def _refuse(self, refusal: Refused) -> None:
-        self._relay.tally.refuse(refusal.status)
-        if refusal.status == 403:
-            self._relay.deny(self._request, refusal.why)
-        self._give_up(answers.plain(refusal.status, refusal.why))
-
-    def _give_up(self, response: Response) -> None:
-        """Answer, if no answer has begun, and close."""
-        exchange, self._exchange = self._exchange, None
-        self._metering.leave()
-        if exchange is not None:
-            exchange.abandon()
-        if self._state is State.CLOSED:
-            return
-        if exchange is not None and exchange.begun:
-            self._transport.abort()
-        else:
-            self._answer(response, keep=False)
-
-    def _answer(self, response: Response, *, keep: bool) -> None:
-        """Write an answer of ours; then the next request, or the end. A body that was not
-        read to its end always ends the connection."""
-        keep = keep and not response.close and self._reader.whole
-        method = self._request.method if self._request is not None else "GET"
-        self._metering.answered(response.status)
-        self.send(answers.render(response, method=method, keep=keep))
-        self._metering.leave()
-        if keep:
-            self._next_request()
-        else:
-            self._linger()
-
-    def _next_request(self) -> None:
-        self._reader.restart()
-        self._state = State.HEAD
-        self.principal = None
-        self._standing.release()
-        self._request = None
-        bounds = self._relay.bounds
-        self._expect_within(bounds.idle if self._reader.between else bounds.head)
-        self._pump()
-
-    # WebSockets of ours
-
-    def _on_own_websocket(self, request: Request) -> None:
-        accepted = self._relay.site.websocket(request, self.principal)
-        if isinstance(accepted, Response):
-            self._answer(accepted, keep=False)
-            return
-        self._state = State.CHANNEL
-        self._metering.answered(101, endless=True)
-        self._expect_within(None)
-        self._channel = SocketChannel(
-            self.send, self._transport.close, self.hold_upload, self._relay.bounds.buffer
-        )
-        self._channel.feed(self._reader.take_rest())
-        self._task = self._relay.spawn(self._stream(accepted, self._channel))
-
-    async def _stream(
-        self, handler: Callable[[Channel], Awaitable[None]], channel: SocketChannel
-    ) -> None:
-        try:
-            await handler(channel)
-        except ConnectionResetError:
-            log.debug("a visitor left a stream")
-        except Exception:
-            log.exception("a stream of the site's failed")
-        finally:
-            self._transport.close()
 
     # from the exchange
 
@@ -364,6 +279,15 @@ class VisitorConnection(Wire):
         visitor = self._request.visitor
         now = routes.lead(self._relay.routes, visitor.door, visitor.host)
         if not routes.same_place(now, visitor.preview or routes.Lead.OPENCODE):
+            self.abort()
+
+    def limit_anew(self) -> None:
+        """The limits have changed: end what they refuse, and pace what goes on by them."""
+        if self._request is None or not self.streaming:
+            return
+        visitor = self._request.visitor
+        rules = self._relay.limits.rules
+        if rules.judge(visitor.address, visitor.country, visitor.door.kind) is not None:
             self.abort()
 
     # from the wire

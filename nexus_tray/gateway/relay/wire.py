@@ -50,7 +50,7 @@ class Wire(asyncio.Protocol, ABC):
         self.door: str | None = None
         self._relay = relay
         self._metering = Metering(relay.meters, relay.clock)
-        self._standing = Standing(relay.accounts)
+        self._standing = Standing(relay.limits.accounts)
         self._state = State.HEAD
         self._held = False
         self._paused = False
@@ -72,6 +72,10 @@ class Wire(asyncio.Protocol, ABC):
     @abstractmethod
     def reroute(self) -> None:
         """The routes have changed: end what is under way to where it may no longer lead."""
+
+    @abstractmethod
+    def limit_anew(self) -> None:
+        """The limits have changed: end what they refuse, and pace what goes on by them."""
 
     @abstractmethod
     def _late(self) -> None:
@@ -193,6 +197,7 @@ class Wire(asyncio.Protocol, ABC):
         """Send the end, and throw away what still comes for a moment: closing with unread
         input would reset the connection and could destroy the answer under way."""
         self._state = State.LINGER
+        self._standing.release()
         self._expect_within(self._relay.bounds.linger)
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
