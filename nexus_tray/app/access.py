@@ -3,22 +3,27 @@
 Owns the translation of rows into the report. Any thread.
 """
 
+import msgspec
+
+from nexus_tray.app.door import Vault
 from nexus_tray.gateway.http import DoorKind
-from nexus_tray.reports import Access, AuditEntry, Device
-from nexus_tray.store.accounts import Accounts, SessionRow
-from nexus_tray.store.audit import Audit, AuditRow
+from nexus_tray.reports import Access, AuditEntry, Device, PairingEntry
+from nexus_tray.store.accounts import SessionRow
+from nexus_tray.store.audit import AuditRow
+from nexus_tray.store.pairings import PairingRow
 
 _DOORS = {str(DoorKind.LOCAL): "local", str(DoorKind.NETWORK): "network"}
 SHOWN = 100
 """Rows of the trail that a page shows at once."""
 
 
-def read(accounts: Accounts, audit: Audit) -> Access:
+def read(vault: Vault) -> Access:
     """How it stands now. Raises Problem when the database cannot be read."""
     return Access(
-        password=accounts.has_password(),
-        devices=tuple(_device(row) for row in accounts.sessions()),
-        trail=tuple(_entry(row) for row in audit.newest(SHOWN)),
+        password=vault.accounts.has_password(),
+        devices=tuple(_device(row) for row in vault.accounts.sessions()),
+        pairings=tuple(_pairing(row) for row in vault.pairings.open()),
+        trail=tuple(_entry(row) for row in vault.audit.newest(SHOWN)),
     )
 
 
@@ -37,6 +42,10 @@ def _device(row: SessionRow) -> Device:
         sent=row.sent,
         country=row.country or None,
     )
+
+
+def _pairing(row: PairingRow) -> PairingEntry:
+    return PairingEntry(**msgspec.structs.asdict(row))
 
 
 def _entry(row: AuditRow) -> AuditEntry:

@@ -36,6 +36,7 @@ from nexus_tray.settings import TunnelSettings
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import open_database
+from nexus_tray.store.pairings import Pairings
 from nexus_tray.system import descriptors
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Vault:
     accounts: Accounts
     audit: Audit
     passwords: Passwords
+    pairings: Pairings
 
 
 class Door:
@@ -188,6 +190,7 @@ class Door:
             audit = Audit(database, time.time)
             accounts = Accounts(database, audit, passwords.make_hash, time.time)
             sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic, self.clock)
+            pairings = Pairings(database, audit, time.time)
             self._bridge = Bridge(lambda: self._upstream)
             manifest = ManifestCopy()
             site = GatewaySite(
@@ -199,6 +202,7 @@ class Door:
                     audit=audit,
                     passwords=passwords,
                     sessions=sessions,
+                    pairings=pairings,
                     files=static.load(ui_folder("gateway")),
                     events=self._bridge.websocket,
                     manifest=manifest.local_copy,
@@ -220,7 +224,7 @@ class Door:
                 on_end=self._bridge.close,
             )
             gateway.tell_denials(_denials(audit, ending))
-            self._vault = Vault(accounts, audit, passwords)
+            self._vault = Vault(accounts, audit, passwords, pairings)
             self._ending = ending.pop_all()
         return gateway
 

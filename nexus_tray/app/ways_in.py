@@ -15,6 +15,7 @@ from nexus_tray.app.access_handlers import AccessHandlers, Ways
 from nexus_tray.app.door import Door
 from nexus_tray.app.handlers import Settle
 from nexus_tray.app.network_door import NetworkKeeper
+from nexus_tray.app.pairing_handlers import PairingHandlers
 from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.step_up import StepUp
 from nexus_tray.core.local_backend import Handler
@@ -71,13 +72,25 @@ class WaysIn:
             )
         )
 
+        self._pairing = PairingHandlers(
+            self._step_up,
+            door.accounts,
+            lambda: door.vault().pairings,
+            grounds.snapshot,
+            lambda: _further_addresses(grounds),
+        )
+
     def table(self) -> dict[type[commands.AnyCommand], Handler]:
         """Which handler is whose."""
-        return {**self._handlers.table(), commands.SetPassword: self._set_password}
+        return {
+            **self._handlers.table(),
+            **self._pairing.table(),
+            commands.SetPassword: self._set_password,
+        }
 
     def report(self) -> Access:
         """See Backend.access."""
-        return access.read(self._door.accounts(), self._door.audit())
+        return access.read(self._door.vault())
 
     def begin(self) -> None:
         """A pause that was kept goes on."""
@@ -91,3 +104,16 @@ class WaysIn:
     def close(self) -> None:
         """End what waits for a moment."""
         self._ending.close()
+
+
+def _further_addresses(grounds: Grounds) -> list[str]:
+    """Host names that lead to OpenCode, of tunnels that run, and the local network's door."""
+    running = {one.name for one in grounds.snapshot().services if one.facts.address}
+    found = [
+        f"https://{route.hostname}"
+        for tunnel in grounds.settings.read().settings.tunnels
+        for route in tunnel.routes
+        if tunnel.name in running and route.hostname and not route.service
+    ]
+    url = grounds.network.report().url
+    return [*found, url.rstrip("/")] if url else found

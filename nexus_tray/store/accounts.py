@@ -12,9 +12,10 @@ Whoever ends a session, and by whatever way, the listeners are told once it is d
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from nexus_tray.model import Value
+from nexus_tray.store import places
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import Database
 
@@ -23,6 +24,8 @@ IDLE_SECONDS = 12 * 3600.0
 ABSOLUTE_SECONDS = 7 * 86400.0
 PAIRED_SECONDS = 30 * 86400.0
 """How long a paired device is good, used or not."""
+NEW_PLACE = "from a new place: "
+"""How a sign-in's audit row says that nobody came from there before."""
 TICKET_SECONDS = 60.0
 _MOST_TICKETS = 50
 
@@ -85,10 +88,15 @@ class Accounts:
         self._hash_password = hash_password
         self._clock = clock
         self._listeners: list[OnEnd] = []
+        self._renamed: list[Callable[[], None]] = []
 
     def listen(self, on_end: OnEnd) -> None:
         """Tell this one too when sessions end. Call while putting the program together."""
         self._listeners.append(on_end)
+
+    def listen_to_names(self, on_rename: Callable[[], None]) -> None:
+        """Tell this one when a device is called something else. Call as `listen`."""
+        self._renamed.append(on_rename)
 
     def password(self) -> Password | None:
         """The password as stored, or None: no password, no remote access."""
@@ -165,7 +173,10 @@ class Accounts:
                 (fingerprint(token), *(getattr(row, column) for column in _NAMES)),
             )
             event = _EVENTS.get(row.how, AuditEvent.SIGN_IN)
-            self._audit.add(connection, event, row.name, row.address, _outcome(row))
+            place = "" if row.parent else places.place_of(row.country, row.address)
+            new = bool(place) and places.note(connection, place, row.created_at)
+            outcome = f"{_outcome(row)}, {NEW_PLACE}{place}" if new else _outcome(row)
+            self._audit.add(connection, event, row.name, row.address, outcome)
         self._tell(ended)
         return True
 
@@ -190,6 +201,29 @@ class Accounts:
             connection.executemany(
                 "UPDATE sessions SET seen_at = max(seen_at, ?) WHERE id = ?",
                 [(at, session_id) for session_id, at in seen.items()],
+            )
+
+    def rename(self, session_id: str, name: str) -> bool:
+        """Call a device something else; False: it is not signed in."""
+        with self._database.write() as connection:
+            old = connection.execute(
+                "SELECT name FROM sessions WHERE id = ? AND parent = ''", (session_id,)
+            ).fetchone()
+            if old is None:
+                return False
+            connection.execute("UPDATE sessions SET name = ? WHERE id = ?", (name, session_id))
+            told = f"{old[0]} is called {name}"
+            self._audit.add(connection, AuditEvent.DEVICE_RENAMED, "owner", "local", told)
+        for listener in self._renamed:
+            listener()
+        return True
+
+    def add_usage(self, moved: Mapping[str, tuple[int, int]]) -> None:
+        """Note what devices sent and got since the last time; others are left out."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "UPDATE sessions SET received = received + ?, sent = sent + ? WHERE id = ?",
+                [(received, sent, key) for key, (received, sent) in moved.items()],
             )
 
     def end_session(self, session_id: str, who: str, address: str) -> None:

@@ -86,6 +86,7 @@ class Sessions:
         self._unsaved: dict[str, float] = {}
         self._endings = 0
         accounts.listen(self._ended)
+        accounts.listen_to_names(self._forget_all)
 
     def authenticate(self, request: Request) -> Principal | None:
         """Whose session this is, at this door and host; every doubt is None. Fast."""
@@ -217,6 +218,11 @@ class Sessions:
             verified.seen_at = max(verified.seen_at, now)
             if now - verified.row.seen_at >= _TOUCH_SECONDS:
                 self._unsaved[verified.row.id] = now
+
+    def _forget_all(self) -> None:
+        with self._lock:
+            self._endings += 1
+            self._cache = {}
 
     def _ended(self, ids: tuple[str, ...]) -> None:
         gone = frozenset(ids)

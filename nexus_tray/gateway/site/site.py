@@ -17,7 +17,7 @@ from nexus_tray.gateway.routes import Table
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.sessions import Sessions, browser_name
 from nexus_tray.gateway.signin.signing_in import ComeBack, SignedIn, SignIn, T
-from nexus_tray.gateway.site import home, pages, static
+from nexus_tray.gateway.site import home, pages, pairing, static
 from nexus_tray.gateway.site.answering import NotAnswered, command_for
 from nexus_tray.gateway.site.forms import (
     HOME,
@@ -28,12 +28,14 @@ from nexus_tray.gateway.site.forms import (
     wants_page,
     with_next,
 )
+from nexus_tray.gateway.site.pairing import PairingPage
 from nexus_tray.gateway.site.previews import Previews
 from nexus_tray.gateway.site.replies import HTML, only, post_refused, refusal, see
 from nexus_tray.gateway.site.static import StaticFile
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit, AuditEvent
+from nexus_tray.store.pairings import Pairings
 
 SIGN_IN_BODY = 1024
 ANSWER_BODY = 64 * 1024
@@ -58,6 +60,7 @@ class World:
     audit: Audit
     passwords: Passwords
     sessions: Sessions
+    pairings: Pairings
     files: Mapping[str, StaticFile]
     events: Callable[[Request, Principal], Handler | Response]
     manifest: Callable[[Request], Response | None]
@@ -80,6 +83,9 @@ class GatewaySite:
             self._run,
             world.monotonic,
         )
+        self._pairing = PairingPage(
+            world.machine, world.pairings, world.sessions, world.audit, self._run, world.monotonic
+        )
         self._previews = Previews(world, self._run, world.monotonic)
 
     def close(self) -> None:
@@ -87,11 +93,14 @@ class GatewaySite:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def body_limit(self, request: Request) -> int:
-        """Strangers may send a sign-in form and nothing else; on a preview host nothing may."""
+        """Strangers may send a form to sign in or to pair, and nothing else; nobody may on a
+        preview host."""
         if request.visitor.preview is not None:
             return 0
         if request.path == SIGN_IN:
             return SIGN_IN_BODY
+        if request.path == PREFIX + pairing.PATH:
+            return pairing.BODY
         return ANSWER_BODY if self.authenticate(request) else 0
 
     def authenticate(self, request: Request) -> Principal | None:
@@ -203,6 +212,23 @@ class GatewaySite:
     async def _visit(self, request: Request, principal: Principal | None) -> Response:
         return self._previews.visit(request, principal, SIGN_IN)
 
+    async def _pair_page(self, request: Request, principal: Principal | None) -> Response:
+        if principal is not None:
+            return see(HOME)
+        closed = self._remotely_closed(request)
+        return closed or self._pairing.show(request)
+
+    async def _pair(self, request: Request, principal: Principal | None) -> Response:
+        closed = self._remotely_closed(request)
+        return closed or await self._pairing.redeem(request, principal)
+
+    def _remotely_closed(self, request: Request) -> Response | None:
+        """Why nobody may come in from outside, as a page. Raises Problem."""
+        if request.visitor.door.kind is DoorKind.LOCAL:
+            return self._page(403, pages.ask_for_ticket(self._world.machine, refused=False))
+        reason = self._sign_in.closed()
+        return None if reason is None else self._closed(request, reason)
+
     async def _enter(self, request: Request, principal: Principal | None) -> Response:
         """The local door's one-time link.
 
@@ -293,5 +319,6 @@ ROUTES: Mapping[
     "sign-out": {"POST": GatewaySite._sign_out},
     "enter": {"GET": GatewaySite._enter},
     "visit": {"GET": GatewaySite._visit},
+    pairing.PATH: {"GET": GatewaySite._pair_page, "POST": GatewaySite._pair},
     "answer": {"POST": GatewaySite._answer},
 }
