@@ -88,11 +88,15 @@ class Standing:
             self._streaming = True
             self.account.streams += 1
 
-    def release(self) -> None:
-        """The request is over. May be called again."""
+    def end_stream(self) -> None:
+        """It is over; what still comes of the request is his. May be called again."""
         if self._streaming:
             self._streaming = False
             self.account.streams -= 1
+
+    def release(self) -> None:
+        """The request is over. May be called again."""
+        self.end_stream()
         if self.account is not self._nobody:
             self.account.holders -= 1
             self.account = self._nobody

@@ -197,7 +197,7 @@ class Wire(asyncio.Protocol, ABC):
         """Send the end, and throw away what still comes for a moment: closing with unread
         input would reset the connection and could destroy the answer under way."""
         self._state = State.LINGER
-        self._standing.release()
+        self._standing.end_stream()
         self._expect_within(self._relay.bounds.linger)
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
