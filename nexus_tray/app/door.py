@@ -32,7 +32,7 @@ from nexus_tray.gateway.site import static
 from nexus_tray.gateway.site.site import GatewaySite, World
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
-from nexus_tray.settings import TunnelSettings
+from nexus_tray.settings import AccessSettings, TunnelSettings
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import open_database
@@ -87,6 +87,7 @@ class Door:
         self._lock = threading.Lock()
         self._upstream: Upstream | None = None
         self._routes: Table = {}
+        self._limits = AccessSettings()
         self._own_ports: Callable[[], frozenset[int]] = frozenset
         self._gateway: Gateway | None = None
         self._vault: Vault | None = None
@@ -100,6 +101,7 @@ class Door:
                 self._gateway = self._make()
                 self._gateway.set_upstream(self._upstream)
                 self._gateway.set_routes(self._routes)
+                self._gateway.set_limits(self._limits)
                 self._gateway.bar_ports(lambda: self._own_ports())
             return self._gateway
 
@@ -161,6 +163,19 @@ class Door:
             gateway = self._gateway
         if gateway is not None:
             gateway.set_routes(self._routes)
+
+    def set_limits(self, settings: AccessSettings) -> None:
+        """Who may knock from outside and take how much; in force on return."""
+        with self._lock:
+            self._limits = settings
+            gateway = self._gateway
+        if gateway is not None:
+            gateway.set_limits(settings)
+
+    def countries(self) -> tuple[str, ...]:
+        """From where visitors came since the start, as Cloudflare told."""
+        gateway = self._gateway
+        return gateway.countries() if gateway is not None else ()
 
     def bar_ports(self, ports: Callable[[], frozenset[int]]) -> None:
         """Ports of this program's own beside the gateway's: no route may lead there."""

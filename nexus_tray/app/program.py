@@ -26,6 +26,7 @@ from nexus_tray.api.tickets import Tickets
 from nexus_tray.app import log_handler, metrics, network_door, traffic
 from nexus_tray.app.bundle import Bundler
 from nexus_tray.app.bundle import Sources as BundleSources
+from nexus_tray.app.checked_access import CheckedAccess
 from nexus_tray.app.doctor import Doctor, Running, joined
 from nexus_tray.app.doctor_account import Surroundings
 from nexus_tray.app.door import Door, ui_folder
@@ -116,6 +117,7 @@ class Program:
         keys = self._secrets = SecretStore(paths)
         self._door = Door(paths, journal.latest, self._submit)
         self._door.set_routes(first.tunnels)
+        self._door.set_limits(first.access)
         self._ending.callback(self._door.close)
         self._network = network_door.kept(paths, settings, self._door)
         self._ending.callback(self._network.close)
@@ -167,6 +169,7 @@ class Program:
             )
         )
         settings.listen(lambda now: self._door.set_routes(now.settings.tunnels))
+        settings.listen(lambda now: self._door.set_limits(now.settings.access))
         settings.listen(lambda now: self.supervisor.adopt(self._fleet.entries(now.settings)))
         settings.listen(lambda _: self._setup.retry(ServiceKind.OPENCODE))
         settings.listen(lambda now: logs.set_bound(now.settings.logs.max_megabytes * MEGABYTE))
@@ -237,7 +240,8 @@ class Program:
             **self._account.table(),
         }
         reports = self._reports(paths, settings)
-        self.backend = LocalBackend(journal, logs, CheckedFolder(settings), table, reports)
+        kept = CheckedAccess(CheckedFolder(settings))
+        self.backend = LocalBackend(journal, logs, kept, table, reports)
         token, scrape_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         remembered = OpenPages(paths, listener[1] if listener else None)
         self.tickets = Tickets(sessions=remembered.recall(), keep=remembered.keep, own=token)

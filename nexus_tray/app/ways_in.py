@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import msgspec
+
 from nexus_tray import commands
 from nexus_tray.app import access
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
@@ -90,7 +92,8 @@ class WaysIn:
 
     def report(self) -> Access:
         """See Backend.access."""
-        return access.read(self._door.vault())
+        report = access.read(self._door.vault())
+        return msgspec.structs.replace(report, countries=self._door.countries())
 
     def begin(self) -> None:
         """A pause that was kept goes on."""
