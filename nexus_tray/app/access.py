@@ -19,8 +19,12 @@ SHOWN = 100
 
 def read(vault: Vault) -> Access:
     """How it stands now. Raises Problem when the database cannot be read."""
+    if vault.usage is not None:
+        vault.usage.save()
     return Access(
         password=vault.accounts.has_password(),
+        second_factor=vault.second_factor.row() is not None,
+        recovery_codes=vault.second_factor.codes_left(),
         devices=tuple(_device(row) for row in vault.accounts.sessions()),
         pairings=tuple(_pairing(row) for row in vault.pairings.open()),
         trail=tuple(_entry(row) for row in vault.audit.newest(SHOWN)),

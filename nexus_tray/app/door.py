@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus_tray.app.usage_keeper import UsageKeeper
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.events.bridge import Bridge
@@ -27,6 +28,7 @@ from nexus_tray.gateway.shaping.manifest import ManifestCopy
 from nexus_tray.gateway.shaping.shaping import Shaping
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.reference_clock import ReferenceClock, since_boot
+from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.gateway.site import static
 from nexus_tray.gateway.site.site import GatewaySite, World
@@ -37,6 +39,7 @@ from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import open_database
 from nexus_tray.store.pairings import Pairings
+from nexus_tray.store.second_factor import SecondFactorStore
 from nexus_tray.system import descriptors
 
 log = logging.getLogger(__name__)
@@ -67,12 +70,25 @@ class Vault:
     audit: Audit
     passwords: Passwords
     pairings: Pairings
+    second_factor: SecondFactorStore
+    usage: UsageKeeper | None = None
+
+
+def _no_secret(_: str) -> str | None:
+    """Where nothing keeps secrets: codes of an authenticator cannot be checked."""
+    return None
+
+
+def machine_name() -> str:
+    """The computer's name as visitors see it."""
+    return socket.gethostname().partition(".")[0] or "this computer"
 
 
 class Door:
     """The gateway and everything in it, made at first need.
 
-    `snapshot` and `submit` are what its pages show and do.
+    `snapshot` and `submit` are what its pages show and do; `factor_secret` is the second
+    factor's secret by its id, and may wait for the keyring.
     """
 
     def __init__(
@@ -80,10 +96,12 @@ class Door:
         paths: Paths,
         snapshot: Callable[[], Snapshot],
         submit: Callable[[AnyCommand], Outcome],
+        factor_secret: Callable[[str], str | None] = _no_secret,
     ) -> None:
         self._paths = paths
         self._snapshot = snapshot
         self._submit = submit
+        self._factor_secret = factor_secret
         self._lock = threading.Lock()
         self._upstream: Upstream | None = None
         self._routes: Table = {}
@@ -206,11 +224,12 @@ class Door:
             accounts = Accounts(database, audit, passwords.make_hash, time.time)
             sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic, self.clock)
             pairings = Pairings(database, audit, time.time)
+            factor = SecondFactorStore(database, audit, time.time)
             self._bridge = Bridge(lambda: self._upstream)
             manifest = ManifestCopy()
             site = GatewaySite(
                 World(
-                    machine=socket.gethostname().partition(".")[0] or "this computer",
+                    machine=machine_name(),
                     snapshot=self._snapshot,
                     submit=self._submit,
                     accounts=accounts,
@@ -218,6 +237,7 @@ class Door:
                     passwords=passwords,
                     sessions=sessions,
                     pairings=pairings,
+                    second_factor=SecondFactor(factor, self._factor_secret, time.time),
                     files=static.load(ui_folder("gateway")),
                     events=self._bridge.websocket,
                     manifest=manifest.local_copy,
@@ -225,7 +245,6 @@ class Door:
                 )
             )
             ending.callback(site.close)
-            ending.callback(_every(SWEEP_SECONDS, sessions.sweep))
 
             async def copy(upstream: Upstream) -> None:
                 await manifest.refresh(upstream)
@@ -239,7 +258,10 @@ class Door:
                 on_end=self._bridge.close,
             )
             gateway.tell_denials(_denials(audit, ending))
-            self._vault = Vault(accounts, audit, passwords, pairings)
+            usage = UsageKeeper(lambda: _taken(gateway), accounts)
+            ending.callback(_every(SWEEP_SECONDS, sessions.sweep))
+            ending.callback(_every(SWEEP_SECONDS, usage.save))
+            self._vault = Vault(accounts, audit, passwords, pairings, factor, usage)
             self._ending = ending.pop_all()
         return gateway
 
@@ -274,6 +296,10 @@ def _denials(audit: Audit, ending: contextlib.ExitStack) -> Callable[[str, str],
                 room.release()
 
     return tell
+
+
+def _taken(gateway: Gateway) -> dict[str, tuple[int, int]]:
+    return gateway.take_usage() if gateway.running else {}
 
 
 def _every(seconds: float, work: Callable[[], None]) -> Callable[[], None]:

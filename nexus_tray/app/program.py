@@ -115,7 +115,7 @@ class Program:
             journal, __version__, Clock(time.monotonic, time.time, secrets.SystemRandom().random)
         )
         keys = self._secrets = SecretStore(paths)
-        self._door = Door(paths, journal.latest, self._submit)
+        self._door = Door(paths, journal.latest, self._submit, keys.sign_in_secret)
         self._door.set_routes(first.tunnels)
         self._door.set_limits(first.access)
         self._ending.callback(self._door.close)

@@ -14,11 +14,12 @@ import msgspec
 from nexus_tray import commands
 from nexus_tray.app import access
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
-from nexus_tray.app.door import Door
+from nexus_tray.app.door import Door, machine_name
 from nexus_tray.app.handlers import Settle
 from nexus_tray.app.network_door import NetworkKeeper
 from nexus_tray.app.pairing_handlers import PairingHandlers
 from nexus_tray.app.pause import PauseKeeper
+from nexus_tray.app.second_factor_handlers import SecondFactorHandlers
 from nexus_tray.app.step_up import StepUp
 from nexus_tray.core.local_backend import Handler
 from nexus_tray.core.snapshot import Pause
@@ -82,11 +83,21 @@ class WaysIn:
             lambda: _further_addresses(grounds),
         )
 
+        self._factor = SecondFactorHandlers(
+            self._step_up,
+            lambda: door.vault().second_factor,
+            grounds.secrets,
+            machine_name(),
+            grounds.wall,
+            grounds.monotonic,
+        )
+
     def table(self) -> dict[type[commands.AnyCommand], Handler]:
         """Which handler is whose."""
         return {
             **self._handlers.table(),
             **self._pairing.table(),
+            **self._factor.table(),
             commands.SetPassword: self._set_password,
         }
 

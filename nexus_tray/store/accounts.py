@@ -125,9 +125,17 @@ class Accounts:
             connection.execute("UPDATE password SET hash = ? WHERE id = ?", (hashed, password_id))
 
     def clear_password(self) -> None:
-        """Remove the password and end all that was let in: remote access is off."""
+        """Remove the password and end all that was let in: remote access is off.
+
+        The second factor goes too: this is the way out for whoever has lost what he signs in
+        with, and he owns the machine already.
+        """
         with self._database.write() as connection:
             connection.execute("DELETE FROM password")
+            connection.execute("DELETE FROM recovery_codes")
+            if connection.execute("DELETE FROM second_factor").rowcount:
+                gone = AuditEvent.SECOND_FACTOR_REMOVED
+                self._audit.add(connection, gone, "owner", "local", "password removed")
             self._audit.add(connection, AuditEvent.PASSWORD_CLEARED, "owner", "local")
             ended = self._end_all(connection, "password removed")
         self._tell(ended)

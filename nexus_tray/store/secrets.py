@@ -8,8 +8,8 @@ Where no keyring is, there is nothing until the user gives a passphrase for the 
 that file exists, it is what is used, so that keys are never in two places. Nothing here
 ever prints a secret, nor a name that may be a secret given in the wrong place.
 
-Keys are for OpenCode, whose agent reads them; tunnels' tokens never are. So they have a
-namespace of their own, and nothing that lists keys can list them.
+Keys are for OpenCode, whose agent reads them; tunnels' tokens and the second factor's secret never
+are. So they have namespaces of their own, and nothing that lists keys can list them.
 """
 
 import re
@@ -26,6 +26,9 @@ SERVICE = "nexus-tray"
 TIME_LIMIT = 2.5
 SECRET_CHARACTERS = 8192
 _TUNNEL = "tunnel:"
+_SIGN_IN = "sign-in:"
+_OURS = (_TUNNEL, _SIGN_IN)
+"""What is not OpenCode's in the one file that holds everything."""
 # They steer programs instead of being keys; ours among them would open what we closed.
 _STEERING = re.compile(
     r"(PATH|HOME|SHELL|IFS|BASH_ENV|ENV|(LD|DYLD|NEXUS|TUNNEL|OPENCODE_SERVER)_.*|OPENCODE_PASSWORD)",
@@ -59,6 +62,7 @@ class SecretStore:
         self._path = paths.secrets_file
         self._keyring = Keyring(service, time_limit)
         self._tokens = Keyring(f"{service}-tunnels", time_limit)
+        self._sign_in = Keyring(f"{service}-sign-in", time_limit)
         self._lock = threading.Lock()
         self._file: secret_file.SecretFile | None = None
 
@@ -88,7 +92,7 @@ class SecretStore:
         with self._lock:
             if self._path.exists():
                 stored = self._opened().read()
-                return {name: one for name, one in stored.items() if not name.startswith(_TUNNEL)}
+                return {name: one for name, one in stored.items() if not name.startswith(_OURS)}
             try:
                 return self._keyring.all()
             except Problem as problem:
@@ -127,6 +131,31 @@ class SecretStore:
             if self._path.exists():
                 return self._opened().read().get(_TUNNEL + tunnel_id)
             return self._tokens.all().get(_entry(tunnel_id))
+
+    def sign_in_secret(self, factor_id: str) -> str | None:
+        """What the second factor of that id is checked with, or None. Raises as `tunnel_token`."""
+        with self._lock:
+            if self._path.exists():
+                return self._opened().read().get(_SIGN_IN + factor_id)
+            return self._sign_in.all().get(f"factor_{factor_id}")
+
+    def set_sign_in_secret(self, factor_id: str, secret: str) -> None:
+        """Store it. Raises as `set` does."""
+        with self._lock:
+            if self._path.exists():
+                file = self._opened()
+                file.write({**file.read(), _SIGN_IN + factor_id: secret})
+            else:
+                self._sign_in.set(f"factor_{factor_id}", secret)
+
+    def delete_sign_in_secret(self, factor_id: str) -> None:
+        """Forget it; one that is not there is fine. Raises as `all` does."""
+        with self._lock:
+            if self._path.exists():
+                file, gone = self._opened(), _SIGN_IN + factor_id
+                file.write({key: value for key, value in file.read().items() if key != gone})
+            else:
+                self._sign_in.delete(f"factor_{factor_id}")
 
     def set_tunnel_token(self, tunnel_id: str, token: str) -> None:
         """Store a tunnel's token. Raises as `set` does."""

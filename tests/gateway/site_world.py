@@ -10,6 +10,7 @@ import msgspec
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.http import Request, Response, Visitor
 from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.site.site import GatewaySite, World
 from nexus_tray.gateway.site.static import load
 from nexus_tray.model import (
@@ -112,6 +113,10 @@ class SiteWorld:
             audit=self.vault.audit,
             passwords=self.vault.passwords,
             sessions=self.vault.sessions,
+            pairings=self.vault.pairings,
+            second_factor=SecondFactor(
+                self.vault.factor, lambda key: self.vault.secrets.get(key), self.vault.wall
+            ),
             files=load(UI),
             events=lambda request, principal: Response(426),
             manifest=lambda request: None,

@@ -10,6 +10,8 @@ from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import Database, open_database
+from nexus_tray.store.pairings import Pairings
+from nexus_tray.store.second_factor import SecondFactorStore
 
 PASSWORD = "blue lamp over the river"
 HOST = "calm-river-stone.trycloudflare.com"
@@ -30,7 +32,7 @@ class Clock:
 
 @dataclass
 class Vault:
-    """Everything below the site, on a real database."""
+    """Everything below the site, on a real database. `secrets` stands for the keyring."""
 
     database: Database
     audit: Audit
@@ -40,7 +42,10 @@ class Vault:
     wall: Clock
     monotonic: Clock
     reference: ReferenceClock
+    pairings: Pairings
+    factor: SecondFactorStore
     cut: list[str] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
         self.passwords.close()
@@ -64,7 +69,12 @@ def open_vault(
     cut: list[str] = []
     reference = ReferenceClock(wall, monotonic)
     sessions = Sessions(accounts, audit, cut.append, wall, monotonic, reference)
-    return Vault(database, audit, passwords, accounts, sessions, wall, monotonic, reference, cut)
+    pairings = Pairings(database, audit, wall)
+    factor = SecondFactorStore(database, audit, wall)
+    return Vault(
+        database, audit, passwords, accounts, sessions, wall, monotonic, reference, pairings,
+        factor, cut,
+    )  # fmt: skip
 
 
 def visitor(address: str = "192.0.2.1", host: str = HOST, door: Door = TUNNEL) -> Visitor:

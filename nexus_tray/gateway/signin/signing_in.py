@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 from nexus_tray.gateway.http import Principal, Visitor
 from nexus_tray.gateway.signin.lockout import Gate, Lockout
 from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.second_factor import Judged, SecondFactor
 from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.store.accounts import Accounts, Password
@@ -68,6 +69,10 @@ class ComeBack:
 
 Answer = SignedIn | Refused | ComeBack
 
+WRONG = "wrong password"
+PASSWORD_ALONE = Judged("password", lambda _: True)
+"""What is judged of the code where none is asked for."""
+
 
 class SignIn:
     """Sign-in by password at the remote doors. `monotonic` in seconds."""
@@ -78,6 +83,7 @@ class SignIn:
         audit: Audit,
         passwords: Passwords,
         sessions: Sessions,
+        factor: SecondFactor,
         run: Run,
         monotonic: Callable[[], float],
         lockout: Lockout | None = None,
@@ -86,9 +92,14 @@ class SignIn:
         self._audit = audit
         self._passwords = passwords
         self._sessions = sessions
+        self._factor = factor
         self._run = run
         self._monotonic = monotonic
         self._lockout = lockout or Lockout()
+
+    async def asks_for_code(self) -> bool:
+        """Whether the second factor is on. Raises Problem: unreadable."""
+        return await self._run(self._factor.is_on)
 
     def closed(self) -> Reason | None:
         """Why nobody may come in from outside at all, or None. Raises Problem: unreadable."""
@@ -97,26 +108,32 @@ class SignIn:
         return CLOCK_UNCERTAIN if self._sessions.clock_uncertain() else None
 
     async def attempt(
-        self, visitor: Visitor, password: str, name: str, old: Principal | None
+        self, visitor: Visitor, password: str, code: str, name: str, old: Principal | None
     ) -> Answer:
-        """Try a password; `name` is the browser's, `old` its present session.
+        """Try a password, and the one-time code where the second factor is on; `name` is the
+        browser's, `old` its present session.
 
-        Raises Problem when the store cannot be read or written, or remote access is closed.
+        Raises Problem when the store cannot be read or written, remote access is closed, or the
+        code cannot be checked just now (the same whatever the password).
         """
         reason = self.closed()
         stored = self._accounts.password()
         if reason is not None or stored is None:
             raise Problem(reason or NO_PASSWORD)
-        if self._passwords.full:
+        factor = await self._run(self._factor.present)
+        if self._passwords.full:  # and nothing is waited for between this and the verification
             return ComeBack()
+        judged = PASSWORD_ALONE if factor is None else self._factor.judge(factor, code)
         began = self._monotonic()
         answer_at = began + self._pace()
         gate = self._lockout.begin(visitor.address, began)
         if gate is Gate.OPEN:
             right = await self._passwords.verify(stored.hash, password)
-            if right:
-                return await self._welcome(visitor, stored, password, name, old, began)
-            await self._failed(visitor.address)
+            if right and judged is not None:
+                answer = await self._welcome(visitor, stored, password, judged, name, old, began)
+                if answer is not None:
+                    return answer
+            await self._failed(visitor.address, "right password, wrong code" if right else WRONG)
         else:
             await self._turned_away(visitor.address, gate)
         await asyncio.sleep(max(0.0, answer_at - self._monotonic()))
@@ -131,28 +148,37 @@ class SignIn:
         visitor: Visitor,
         stored: Password,
         password: str,
+        judged: Judged,
         name: str,
         old: Principal | None,
         began: float,
-    ) -> Answer:
+    ) -> SignedIn | None:
+        """None: the password was changed while this one was verified, or the code was used."""
         set_cookie = await self._run(
-            lambda: self._sessions.begin(visitor, name, password_id=stored.id, old=old)
+            lambda: self._sessions.begin(
+                visitor,
+                name,
+                password_id=stored.id,
+                old=old,
+                how=judged.how,
+                spend=judged.spend,
+            )
         )
-        if set_cookie is None:  # the password was changed while this one was verified
-            return Refused()
+        if set_cookie is None:
+            return None
         self._lockout.succeeded(visitor.address, began)
         if self._passwords.needs_rehash(stored.hash):
             hashed = await self._passwords.rehashed(password)
             await self._run(lambda: self._accounts.rehash(stored.id, hashed))
         return SignedIn(set_cookie)
 
-    async def _failed(self, address: str) -> None:
+    async def _failed(self, address: str, why: str) -> None:
         now = self._monotonic()
         locked, paused = self._lockout.locked_for(address, now), self._lockout.paused_for(now)
 
         def write() -> None:
             record = self._audit.record
-            record(AuditEvent.SIGN_IN_FAILED, "stranger", address, "wrong password")
+            record(AuditEvent.SIGN_IN_FAILED, "stranger", address, why)
             if locked:
                 record(AuditEvent.LOCKED, "stranger", address, f"for {locked:.0f} s")
             if paused:

@@ -26,7 +26,7 @@ MARK = (
 )
 
 FAILED = (
-    "That did not work. Either the password is wrong, or there were too many tries: "
+    "That did not work. Either something is wrong in it, or there were too many tries: "
     "then wait a while before the next."
 )
 """One text for wrong, locked and paused alike (SECURITY.md 10)."""
@@ -55,14 +55,22 @@ def frame(title: str, machine: str, body: str, *, corner: str = "", kind: str = 
     ).encode()
 
 
-def sign_in(machine: str, leads_to: str, *, failed: bool = False) -> bytes:
-    """The sign-in page. `leads_to` is a path that was judged already; it stands in the
+def sign_in(machine: str, leads_to: str, *, code: bool = False, failed: bool = False) -> bytes:
+    """The sign-in page, with a field for the one-time code where one is asked for. `leads_to`
+    is a path that was judged already; it stands in the
     form's address, so that the whole of the small body is there for the password.
 
     The hidden user name lets password managers file the password under something.
     """
     told = f'<p class="note down" role="alert">{text(FAILED)}</p>' if failed else ""
     invalid = ' aria-invalid="true"' if failed else ""
+    second = (
+        '<label>One-time code, or a recovery code<input type="text" name="code" '
+        'autocomplete="one-time-code" autocapitalize="none" spellcheck="false" '
+        f'maxlength="40" required{invalid}></label>'
+        if code
+        else ""
+    )
     return frame(
         "Sign in",
         machine,
@@ -72,6 +80,7 @@ def sign_in(machine: str, leads_to: str, *, failed: bool = False) -> bytes:
         'aria-hidden="true" readonly autocomplete="username">'
         '<label>Password<input type="password" name="password" autocomplete="current-password" '
         f'autocapitalize="none" spellcheck="false" required autofocus{invalid}></label>'
+        f"{second}"
         '<button class="primary">Sign in</button></form>'
         '<p class="dim small">This opens a computer that runs an AI coding agent. Only its '
         "owner should be here. Every attempt is recorded.</p>",

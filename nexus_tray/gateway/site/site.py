@@ -15,6 +15,7 @@ from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.http import PREFIX, Channel, DoorKind, Principal, Request, Response
 from nexus_tray.gateway.routes import Table
 from nexus_tray.gateway.signin.passwords import Passwords
+from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.signin.sessions import Sessions, browser_name
 from nexus_tray.gateway.signin.signing_in import ComeBack, SignedIn, SignIn, T
 from nexus_tray.gateway.site import home, pages, pairing, static
@@ -61,6 +62,7 @@ class World:
     passwords: Passwords
     sessions: Sessions
     pairings: Pairings
+    second_factor: SecondFactor
     files: Mapping[str, StaticFile]
     events: Callable[[Request, Principal], Handler | Response]
     manifest: Callable[[Request], Response | None]
@@ -80,6 +82,7 @@ class GatewaySite:
             world.audit,
             world.passwords,
             world.sessions,
+            world.second_factor,
             self._run,
             world.monotonic,
         )
@@ -182,7 +185,8 @@ class GatewaySite:
         reason = self._sign_in.closed()
         if reason is not None:
             return self._closed(request, reason)
-        return self._page(200, pages.sign_in(self._world.machine, leads_to))
+        asks = await self._sign_in.asks_for_code()
+        return self._page(200, pages.sign_in(self._world.machine, leads_to, code=asks))
 
     async def _sign_in_form(self, request: Request, principal: Principal | None) -> Response:
         if request.visitor.door.kind is DoorKind.LOCAL:
@@ -191,16 +195,18 @@ class GatewaySite:
         if reason is not None:
             return self._closed(request, reason)
         leads_to = local_path(query_value(request, "next"))
-        password = one(form(request), "password") or ""
+        fields = form(request)
+        password, code = one(fields, "password") or "", one(fields, "code") or ""
         name = browser_name(request.get(b"user-agent"))
-        answer = await self._sign_in.attempt(request.visitor, password, name, principal)
+        answer = await self._sign_in.attempt(request.visitor, password, code, name, principal)
         if isinstance(answer, SignedIn):
             return see(leads_to, ("set-cookie", answer.set_cookie))
         machine = self._world.machine
         if isinstance(answer, ComeBack):
             text = "Many sign-ins are being checked just now. Go back and try again in a moment."
             return self._page(429, pages.short("One moment", machine, text), ("retry-after", "5"))
-        return self._page(403, pages.sign_in(machine, leads_to, failed=True))
+        asks = await self._sign_in.asks_for_code()
+        return self._page(403, pages.sign_in(machine, leads_to, code=asks, failed=True))
 
     async def _sign_out(self, request: Request, principal: Principal | None) -> Response:
         if principal is None:
