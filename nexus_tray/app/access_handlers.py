@@ -137,7 +137,8 @@ class Panic:
     def _sign_out(self) -> str:
         ended = self._ways.accounts().panic()
         few = {0: "Nobody was signed in", 1: "1 device is signed out"}
-        return f"{few.get(ended, f'{ended} devices are signed out')}; one-time links are void."
+        told = few.get(ended, f"{ended} devices are signed out")
+        return f"{told}; one-time links, pairing links and API tokens are void."
 
     def _void_dashboards(self) -> str:
         self._ways.void_dashboards()

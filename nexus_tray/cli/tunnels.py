@@ -121,7 +121,10 @@ def stop(backend: Backend, options: Namespace, console: Console) -> Exit:
 def restart(backend: Backend, options: Namespace, console: Console) -> Exit:
     """End its cloudflared and start it again."""
     _, tunnel = _find(backend, options.name)
-    quick = "It is being restarted, and gets a new address: browsers have to sign in again."
+    quick = (
+        "It is being restarted, and gets a new address: browsers have to sign in again, "
+        "and paired phones to pair again."
+    )
     done = quick if tunnel.kind == "quick" else "It is being restarted."
     return console.conclude(backend.submit(RestartService(name=options.name)), done)
 

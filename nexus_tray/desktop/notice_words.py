@@ -41,6 +41,8 @@ DEEDS = {
     "task": "start another agent",
 }
 """OpenCode's permissions in words, the dashboard's too; a name that is not here is shown."""
+NEW_PLACE = ", from a new place: "
+"""What the trail says of a sign-in from where nobody came before (store.accounts)."""
 QUICK_SUFFIX = ".trycloudflare.com"
 """Names that quick tunnels get: a new one each time (Cloudflare)."""
 
@@ -120,7 +122,7 @@ def failed(service: Service) -> Notice:
 def address(now: str, *, before: str | None) -> Notice:
     """Where it is reachable. One that takes the place of another matters more: that is dead."""
     quick = (urlsplit(now).hostname or "").endswith(QUICK_SUFFIX)
-    again = "\nBrowsers must sign in again." if quick else ""
+    again = "\nBrowsers must sign in again, and paired phones pair again." if quick else ""
     weight = Weight.ALL if before is None else Weight.IMPORTANT
     text = f"{_line(now)}{again}"
     return Notice(ADDRESS + now, Kind.ADDRESS, "New address", text, weight=weight)
@@ -147,17 +149,23 @@ def finished(session: OpenCodeSession) -> Notice:
 
 def is_sign_in(row: AuditEntry) -> bool:
     """Whether somebody came in. The owner's own way into the local door is no sign-in."""
-    return row.event == "sign-in"
+    return row.event in ("sign-in", "paired")
 
 
 def sign_in(row: AuditEntry) -> Notice:
-    """Somebody came in, told by their browser's name and their address."""
+    """Somebody came in, told by their browser's name and their address, and whether anybody
+    had come from there before."""
+    _, new, place = row.text.partition(NEW_PLACE)
+    where = f"Nobody came from {_line(place)} before.\n" if new else ""
     text = (
-        f"{_line(row.who)} from {_line(row.address)}\n"
+        f"{_line(row.who)} from {_line(row.address)}\n{where}"
         "If this was not you: sign it out and set another password."
     )
+    title = "A new phone is paired" if row.event == "paired" else "New sign-in"
+    if new:
+        title = f"{title}, from a new place"
     return Notice(
-        f"{SIGN_IN}{row.id}", Kind.SIGN_IN, "New sign-in", text, "/access",
+        f"{SIGN_IN}{row.id}", Kind.SIGN_IN, title, text, "/access",
         lasting=False, urgent=True,
     )  # fmt: skip
 

@@ -220,7 +220,9 @@ def test_a_new_address_matters_more_than_the_first() -> None:
     assert told.see(UP) == []
     assert told.see(at(HopState.BUSY, TWO)) == []  # not yet open
     assert told.see(at(HopState.UP, TWO)) == ["New address"]
-    assert told.shown[-1].text == f"{TWO}\nBrowsers must sign in again."
+    assert (
+        told.shown[-1].text == f"{TWO}\nBrowsers must sign in again, and paired phones pair again."
+    )
     assert told.see(at(HopState.UP, TWO)) == []
     everything = Told(ALL)
     assert everything.see(UP) == ["New address"]
@@ -542,3 +544,12 @@ def _follow_questions(
     for key, notice in on_screen.items():
         if notice.kind is Kind.ASKS and key != words.ASKS:
             assert key.removeprefix(words.ASKS) in open_ids
+
+
+def test_a_paired_phone_and_a_new_place_are_told_even_in_quiet_hours() -> None:
+    told = Told(NIGHT, minute=MIDNIGHT)
+    told.see(UP, LASTS, [])
+    assert told.see(UP, LASTS, [row(1, "paired")]) == ["A new phone is paired"]
+    far = msgspec.structs.replace(row(2), text="signed in, from a new place: DE")
+    assert told.see(UP, LASTS, [far]) == ["New sign-in, from a new place"]
+    assert "Nobody came from DE before." in told.shown[-1].text
