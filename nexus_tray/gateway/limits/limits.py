@@ -4,10 +4,13 @@ Owns the rules in force and the buckets behind them. Imports its own room, the g
 the relay's `Refused`. Runs on the gateway's event loop. The local door has no limits.
 """
 
+from collections.abc import Callable
+
 from nexus_tray.gateway.http import DoorKind, Principal, Request, Visitor
 from nexus_tray.gateway.limits.buckets import BURST_SECONDS, Bucket, Crowd
+from nexus_tray.gateway.limits.pacing import Lane, Pacers
 from nexus_tray.gateway.limits.rules import Rules
-from nexus_tray.gateway.limits.usage import Account, Accounts
+from nexus_tray.gateway.limits.usage import Account, Accounts, Standing
 from nexus_tray.gateway.relay.heads import Refused
 
 MOST_COUNTRIES = 300
@@ -33,9 +36,11 @@ class Limits:
         self.accounts = Accounts()
         self.rules = Rules()
         self._crowd = Crowd(self.rules.settings.address_requests_per_second)
+        self._paces = Pacers()
+        self._paced = False
         self._countries: dict[str, None] = {}
 
-    def adopt(self, rules: Rules) -> None:
+    def adopt(self, rules: Rules, now_at: float) -> None:
         """Judge by these from now on. What was counted is counted anew where a rate changed."""
         before, now = self.rules.settings, rules.settings
         self.rules = rules
@@ -43,6 +48,42 @@ class Limits:
             self._crowd = Crowd(now.address_requests_per_second)
         if before.requests_per_second != now.requests_per_second:
             self.accounts.forget_requests()
+
+        self._paces.adopt(now.total_kilobytes_in, now.total_kilobytes_out, now_at)
+        self._paced = any(
+            (
+                now.device_kilobytes_in,
+                now.device_kilobytes_out,
+                now.total_kilobytes_in,
+                now.total_kilobytes_out,
+            )
+        )
+        for account in self.accounts.all():
+            account.paces.adopt(now.device_kilobytes_in, now.device_kilobytes_out, now_at)
+
+    def pace(
+        self,
+        standing: Standing,
+        request: Request,
+        now: float,
+        hold_in: Callable[[bool], None],
+        hold_out: Callable[[bool], None],
+    ) -> None:
+        """Have an exchange or stream that goes on pass through the lanes of now."""
+        if not self._paced or request.visitor.door.kind is DoorKind.LOCAL:
+            standing.pace(None, None)
+            return
+        own = standing.account.paces
+        settings = self.rules.settings
+        if own.inward is None and own.outward is None:
+            own.adopt(settings.device_kilobytes_in, settings.device_kilobytes_out, now)
+        device = standing.account.id
+        inward = tuple(pacer for pacer in (own.inward, self._paces.inward) if pacer is not None)
+        outward = tuple(pacer for pacer in (own.outward, self._paces.outward) if pacer is not None)
+        standing.pace(
+            Lane(device, inward, hold_in) if inward else None,
+            Lane(device, outward, hold_out, inward),
+        )
 
     def countries(self) -> tuple[str, ...]:
         """From where visitors came since the start, as Cloudflare told."""

@@ -6,13 +6,14 @@ the gateway's nouns. Runs on the gateway's event loop; per write and read it is 
 
 from nexus_tray.gateway.http import Principal
 from nexus_tray.gateway.limits.buckets import Bucket
+from nexus_tray.gateway.limits.pacing import Lane, Pacers
 
 
 class Account:
     """One principal's bytes since last taken, and what of his is limited. `holders`: connections
     that count in it; `streams`: those whose exchange or stream is open."""
 
-    __slots__ = ("holders", "id", "received", "requests", "sent", "streams")
+    __slots__ = ("holders", "id", "paces", "received", "requests", "sent", "streams")
 
     def __init__(self, principal_id: str) -> None:
         self.id = principal_id
@@ -21,6 +22,7 @@ class Account:
         self.holders = 0
         self.streams = 0
         self.requests: Bucket | None = None
+        self.paces = Pacers()
 
 
 class Accounts:
@@ -50,6 +52,10 @@ class Accounts:
                 del self._accounts[account.id]
         return taken
 
+    def all(self) -> list[Account]:
+        """Everybody's."""
+        return list(self._accounts.values())
+
     def forget_requests(self) -> None:
         """Another rate is in force: every device begins anew."""
         for account in self._accounts.values():
@@ -63,12 +69,15 @@ class Standing:
     """Whose a connection's bytes are: of nobody until the request is recognised, then his, those
     of the request that had come included, until its answer is over."""
 
-    __slots__ = ("_accounts", "_nobody", "_streaming", "account")
+    __slots__ = ("_accounts", "_early", "_nobody", "_streaming", "account", "inward", "outward")
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._nobody = Account("")
         self._streaming = False
+        self._early = 0
+        self.inward: Lane | None = None
+        self.outward: Lane | None = None
         self.account = self._nobody
 
     def claim(self, principal: Principal) -> None:
@@ -78,7 +87,8 @@ class Standing:
             return
         self.release()
         account.holders += 1
-        account.received += self._nobody.received
+        self._early = self._nobody.received
+        account.received += self._early
         self._nobody.received = 0
         self.account = account
 
@@ -88,11 +98,28 @@ class Standing:
             self._streaming = True
             self.account.streams += 1
 
+    def begin(self) -> None:
+        """An exchange begins; what of it came before it was known whose it is, is paid too."""
+        early, self._early = self._early, 0
+        if self.inward is not None:
+            self.inward.passed(early)
+        if self.outward is not None:
+            self.outward.begin()
+
     def end_stream(self) -> None:
         """It is over; what still comes of the request is his. May be called again."""
         if self._streaming:
             self._streaming = False
             self.account.streams -= 1
+        self.pace(None, None)
+
+    def pace(self, inward: Lane | None, outward: Lane | None) -> None:
+        """Through these lanes from now on; None: no limit. Who waited in others goes on."""
+        before = (self.inward, self.outward)
+        self.inward, self.outward = inward, outward
+        for lane in before:
+            if lane is not None:
+                lane.close()
 
     def release(self) -> None:
         """The request is over. May be called again."""

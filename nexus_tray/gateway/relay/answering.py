@@ -109,8 +109,15 @@ class Answering(Wire):
         self._channel = SocketChannel(
             self.send, self._transport.close, self.hold_upload, self._relay.bounds.buffer
         )
+        self._pace(request)
         self._channel.feed(self._reader.take_rest())
         self._task = self._relay.spawn(self._stream(accepted, self._channel))
+
+    def _pace(self, request: Request) -> None:
+        """What goes on from now passes by the limits of now."""
+        relay = self._relay
+        now = relay.clock()
+        relay.limits.pace(self._standing, request, now, self._pace_in, self._pace_out)
 
     async def _stream(
         self, handler: Callable[[Channel], Awaitable[None]], channel: SocketChannel

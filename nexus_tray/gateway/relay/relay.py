@@ -145,7 +145,7 @@ class Relay:
 
     def set_limits(self, rules: Rules) -> None:
         """Judge by these from now on; whom they refuse is cut off."""
-        self.limits.adopt(rules)
+        self.limits.adopt(rules, self.clock())
         for connection in list(self._connections):
             connection.limit_anew()
 

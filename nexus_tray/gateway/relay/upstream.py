@@ -198,6 +198,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._meter.received += len(data)
         self.answered = True
+        if self._paused and self._transport is not None:
+            self._transport.pause_reading()  # uvloop forgets a pause made while it connects
         try:
             self._tell(sink, data)
         except Refused as refusal:

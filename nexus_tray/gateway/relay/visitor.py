@@ -194,6 +194,8 @@ class VisitorConnection(Answering):
             preview=preview,
         )
         self._exchange.start()
+        self._pace(request)
+        self._standing.begin()
 
     def _recognise(self, request: Request) -> Principal | None:
         self.principal = principal = self._relay.site.authenticate(request)
@@ -241,6 +243,7 @@ class VisitorConnection(Answering):
 
     def exchange_over(self, *, keep: bool) -> None:
         """The answer is complete."""
+        self._standing.end_stream()
         self._exchange = None
         self._held = False
         self._metering.leave()
@@ -254,6 +257,7 @@ class VisitorConnection(Answering):
     def exchange_failed(self, *, begun: bool) -> None:
         """No answer: a page of ours. Half an answer: the visitor must see that it is torn."""
         why = self._exchange.why if self._exchange is not None else ""
+        self._standing.end_stream()
         self._exchange = None
         self._held = False
         if self._state is State.FORWARD and not begun:
@@ -289,6 +293,8 @@ class VisitorConnection(Answering):
         rules = self._relay.limits.rules
         if rules.judge(visitor.address, visitor.country, visitor.door.kind) is not None:
             self.abort()
+        else:
+            self._pace(self._request)
 
     # from the wire
 

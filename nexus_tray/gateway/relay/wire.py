@@ -54,6 +54,8 @@ class Wire(asyncio.Protocol, ABC):
         self._state = State.HEAD
         self._held = False
         self._paused = False
+        self._paced_in = False
+        self._paced_out = False
         self._read_by: float | None = None
         self._write_by: float | None = None
 
@@ -106,6 +108,8 @@ class Wire(asyncio.Protocol, ABC):
         self._metering.meter.sent += len(data)
         self._standing.account.sent += len(data)
         self._transport.write(data)
+        if self._standing.outward is not None:
+            self._standing.outward.passed(len(data))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A visitor has come."""
@@ -134,6 +138,8 @@ class Wire(asyncio.Protocol, ABC):
         self._relay.tally.received += len(data)
         self._metering.meter.received += len(data)
         self._standing.account.received += len(data)
+        if self._standing.inward is not None:
+            self._standing.inward.passed(len(data))
         if self._state is State.RAW or self._state is State.CHANNEL:
             self._raw(data)
         elif self._state not in _DEAF:
@@ -153,12 +159,23 @@ class Wire(asyncio.Protocol, ABC):
     def resume_writing(self) -> None:
         """The visitor has caught up."""
         self._write_by = None
-        self._blocked(blocked=False)
+        self._blocked(blocked=self._paced_out)
 
     def hold_upload(self, held: bool) -> None:
         """Stop or resume reading from the visitor: whoever takes his bytes is slow."""
         self._held = held
         self._regulate()
+
+    def _pace_in(self, held: bool) -> None:
+        """The visitor has sent more than his share, or may send on."""
+        self._paced_in = held
+        self._regulate()
+
+    def _pace_out(self, held: bool) -> None:
+        """The visitor has got more than his share, or may get more."""
+        self._paced_out = held
+        if self.streaming:
+            self._blocked(blocked=held or self._write_by is not None)
 
     def expire(self, now: float) -> None:
         """Drop it if a time limit has passed."""
@@ -182,7 +199,9 @@ class Wire(asyncio.Protocol, ABC):
     def _regulate(self) -> None:
         """Read from the visitor, or do not: held by a slow upstream, or while one request is
         answered and the next already fills a head's worth of buffer."""
-        held = self._state not in _DEAF and (self._held or self._reader.pending > HEAD_LIMIT)
+        held = self._state not in _DEAF and (
+            self._held or self._paced_in or self._reader.pending > HEAD_LIMIT
+        )
         if self._state is State.FORWARD:
             uploading = not self._reader.whole and not held
             self._expect_within(self._relay.bounds.stall if uploading else None)
