@@ -144,6 +144,7 @@ def ended_after(client: RawClient, act: Any) -> float:
 def test_a_panic_ends_every_open_stream_within_a_second(world: World) -> None:
     world.sign_in()
     ticket = world.door.accounts().new_ticket("/")
+    world.door.vault().pairings.make(HOST, "")
     stream, said = world.stream(), list[str]()
     spent = ended_after(stream, lambda: said.append(world.submit(Panic()) or ""))
     print(f"a panic took {spent * 1000:.0f} ms to the last open stream")
@@ -155,8 +156,10 @@ def test_a_panic_ends_every_open_stream_within_a_second(world: World) -> None:
     assert [t.enabled for t in tunnels(world)] == [False]
     assert not world.pause.holds
     assert "1 device is signed out" in said[0]
+    assert "pairing links and API tokens are void" in said[0]
+    assert world.door.vault().pairings.open() == []
     assert "nexus-tray start quick" in said[0]
-    assert [row[0] for row in world.trail()[:2]] == ["session-ended", "panic"]
+    assert [row[0] for row in world.trail()[:3]] == ["pairings-ended", "session-ended", "panic"]
 
 
 def tunnels(world: World) -> Any:
