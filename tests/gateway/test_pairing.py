@@ -70,3 +70,11 @@ def test_it_stays_shut_where_nobody_may_come_in(world: SiteWorld) -> None:
     world.vault.wall.now -= 3600
     assert world.get(post(PAIR, {"token": token})).status == 503
     assert world.vault.accounts.sessions() == []
+
+
+def test_the_owners_name_goes_before_the_one_the_page_proposes(world: SiteWorld) -> None:
+    for typed, called in (("Chrome on Android", "Ada"), ("", "Ada"), ("Mine", "Mine")):
+        token = world.vault.pairings.make(HOST, "Ada")
+        assert world.get(post(PAIR, {"token": token, "name": typed})).status == 303
+        assert world.vault.accounts.sessions()[0].name == called
+        world.vault.accounts.end_all_sessions()

@@ -73,7 +73,9 @@ class PairingPage:
             return await self._refuse(request)
         row = found
         typed = _plain(one(fields, "name") or "")
-        name = typed or row.name or browser_name(request.get(b"user-agent"))
+        proposed = browser_name(request.get(b"user-agent"))
+        # the page's own proposal is nobody's choice, so the owner's name goes before it
+        name = typed if typed and typed != proposed else row.name or proposed
         set_cookie = await self._run(
             lambda: self._sessions.begin(
                 request.visitor,
