@@ -7,8 +7,9 @@ import msgspec
 
 from nexus_tray.app.door import Vault
 from nexus_tray.gateway.http import DoorKind
-from nexus_tray.reports import Access, AuditEntry, Device, PairingEntry
+from nexus_tray.reports import Access, AuditEntry, Device, PairingEntry, TokenEntry
 from nexus_tray.store.accounts import SessionRow
+from nexus_tray.store.api_tokens import TokenRow
 from nexus_tray.store.audit import AuditRow
 from nexus_tray.store.pairings import PairingRow
 
@@ -27,6 +28,7 @@ def read(vault: Vault) -> Access:
         recovery_codes=vault.second_factor.codes_left(),
         devices=tuple(_device(row) for row in vault.accounts.sessions()),
         pairings=tuple(_pairing(row) for row in vault.pairings.open()),
+        tokens=tuple(_token(row) for row in vault.tokens.all()),
         trail=tuple(_entry(row) for row in vault.audit.newest(SHOWN)),
     )
 
@@ -50,6 +52,10 @@ def _device(row: SessionRow) -> Device:
 
 def _pairing(row: PairingRow) -> PairingEntry:
     return PairingEntry(**msgspec.structs.asdict(row))
+
+
+def _token(row: TokenRow) -> TokenEntry:
+    return TokenEntry(**msgspec.structs.asdict(row))
 
 
 def _entry(row: AuditRow) -> AuditEntry:

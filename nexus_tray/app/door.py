@@ -12,10 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus_tray.app.aside import Aside
 from nexus_tray.app.usage_keeper import UsageKeeper
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.bounds import Bounds
@@ -30,12 +30,14 @@ from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.reference_clock import ReferenceClock, since_boot
 from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.signin.sessions import Sessions
+from nexus_tray.gateway.signin.tokens import TokenBearers
 from nexus_tray.gateway.site import static
 from nexus_tray.gateway.site.site import GatewaySite, World
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.settings import AccessSettings, TunnelSettings
 from nexus_tray.store.accounts import Accounts
+from nexus_tray.store.api_tokens import ApiTokens
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import open_database
 from nexus_tray.store.pairings import Pairings
@@ -71,6 +73,7 @@ class Vault:
     passwords: Passwords
     pairings: Pairings
     second_factor: SecondFactorStore
+    tokens: ApiTokens
     usage: UsageKeeper | None = None
 
 
@@ -225,6 +228,20 @@ class Door:
             sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic, self.clock)
             pairings = Pairings(database, audit, time.time)
             factor = SecondFactorStore(database, audit, time.time)
+            aside = Aside()
+            ending.callback(aside.close)
+            tokens = ApiTokens(database, audit, time.time)
+            bearers = TokenBearers(
+                tokens,
+                time.time,
+                time.monotonic,
+                sessions.clock_uncertain,
+                lambda *use: aside.write(lambda: tokens.note_use(*use)),
+                lambda address: aside.write(lambda: _token_refused(audit, address)),
+            )
+            for ends in (accounts, tokens):
+                ends.listen(bearers.forget)
+            tokens.listen(self._cut_all)
             self._bridge = Bridge(lambda: self._upstream)
             manifest = ManifestCopy()
             site = GatewaySite(
@@ -236,6 +253,7 @@ class Door:
                     audit=audit,
                     passwords=passwords,
                     sessions=sessions,
+                    tokens=bearers,
                     pairings=pairings,
                     second_factor=SecondFactor(factor, self._factor_secret, time.time),
                     files=static.load(ui_folder("gateway")),
@@ -257,13 +275,22 @@ class Door:
                 on_upstream=copy,
                 on_end=self._bridge.close,
             )
-            gateway.tell_denials(_denials(audit, ending))
+            gateway.tell_denials(
+                lambda address, why: aside.write(
+                    lambda: audit.crowd(AuditEvent.DENIED, address, why, time.monotonic())
+                )
+            )
             usage = UsageKeeper(lambda: _taken(gateway), accounts)
             ending.callback(_every(SWEEP_SECONDS, sessions.sweep))
             ending.callback(_every(SWEEP_SECONDS, usage.save))
-            self._vault = Vault(accounts, audit, passwords, pairings, factor, usage)
+            ending.callback(_every(SWEEP_SECONDS, tokens.end_expired))
+            self._vault = Vault(accounts, audit, passwords, pairings, factor, tokens, usage)
             self._ending = ending.pop_all()
         return gateway
+
+    def _cut_all(self, principal_ids: tuple[str, ...]) -> None:
+        for principal_id in principal_ids:
+            self._cut(principal_id)
 
     def _cut(self, principal_id: str) -> None:
         """A session ended: its streams too, wherever they are."""
@@ -273,29 +300,9 @@ class Door:
             gateway.run_soon(lambda: self._bridge.cut(principal_id))
 
 
-def _denials(audit: Audit, ending: contextlib.ExitStack) -> Callable[[str, str], None]:
-    """Rows for whom the doors turned away (SECURITY.md 37), written in a thread. A flood makes
-    few of them, and waits nowhere: beyond a hundred under way they are not even counted."""
-    writer = ThreadPoolExecutor(1, "nexus-denials")
-    ending.callback(writer.shutdown, wait=True, cancel_futures=True)
-    room = threading.BoundedSemaphore(100)
-
-    def write(address: str, why: str) -> None:
-        try:
-            audit.crowd(AuditEvent.DENIED, address, why, time.monotonic())
-        except Problem as problem:
-            log.warning("a denial could not be written down: %s", problem.reason.what)
-        finally:
-            room.release()
-
-    def tell(address: str, why: str) -> None:
-        if room.acquire(blocking=False):
-            try:
-                writer.submit(write, address, why)
-            except RuntimeError:  # the program ends
-                room.release()
-
-    return tell
+def _token_refused(audit: Audit, address: str) -> None:
+    told = "unknown, revoked, or no longer good"
+    audit.crowd(AuditEvent.TOKEN_REFUSED, address, told, time.monotonic())
 
 
 def _taken(gateway: Gateway) -> dict[str, tuple[int, int]]:

@@ -14,6 +14,7 @@ import msgspec
 from nexus_tray import commands
 from nexus_tray.app import access
 from nexus_tray.app.access_handlers import AccessHandlers, Ways
+from nexus_tray.app.api_token_handlers import ApiTokenHandlers
 from nexus_tray.app.door import Door, machine_name
 from nexus_tray.app.handlers import Settle
 from nexus_tray.app.network_door import NetworkKeeper
@@ -98,6 +99,7 @@ class WaysIn:
             **self._handlers.table(),
             **self._pairing.table(),
             **self._factor.table(),
+            **ApiTokenHandlers(self._step_up, lambda: self._door.vault().tokens).table(),
             commands.SetPassword: self._set_password,
         }
 

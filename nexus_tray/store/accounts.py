@@ -227,12 +227,14 @@ class Accounts:
         return True
 
     def add_usage(self, moved: Mapping[str, tuple[int, int]]) -> None:
-        """Note what devices sent and got since the last time; others are left out."""
+        """Note what devices and bearers of tokens sent and got since the last time."""
+        rows = [(received, sent, key) for key, (received, sent) in moved.items()]
         with self._database.write() as connection:
-            connection.executemany(
-                "UPDATE sessions SET received = received + ?, sent = sent + ? WHERE id = ?",
-                [(received, sent, key) for key, (received, sent) in moved.items()],
-            )
+            for table in ("sessions", "api_tokens"):
+                connection.executemany(
+                    f"UPDATE {table} SET received = received + ?, sent = sent + ? WHERE id = ?",  # noqa: S608
+                    rows,
+                )
 
     def end_session(self, session_id: str, who: str, address: str) -> None:
         """Sign out one session."""

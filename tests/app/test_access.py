@@ -10,6 +10,7 @@ from nexus_tray.gateway.http import DoorKind
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.paths import Paths
 from nexus_tray.store.accounts import Accounts, SessionRow
+from nexus_tray.store.api_tokens import ApiTokens
 from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import open_database
 from nexus_tray.store.files import ensure_private_dir
@@ -27,7 +28,9 @@ def test_a_device_is_named_with_its_door(paths: Paths, door: DoorKind, said: str
         accounts = Accounts(database, audit, passwords.make_hash, time.time)
         pairings = Pairings(database, audit, time.time)
         factor = SecondFactorStore(database, audit, time.time)
-        vault = Vault(accounts, audit, passwords, pairings, factor)
+        vault = Vault(
+            accounts, audit, passwords, pairings, factor, ApiTokens(database, audit, time.time)
+        )
         assert access.read(vault).devices == ()
         accounts.add_session(
             SessionRow(

@@ -11,6 +11,7 @@ from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.http import Request, Response, Visitor
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.second_factor import SecondFactor
+from nexus_tray.gateway.signin.tokens import TokenBearers
 from nexus_tray.gateway.site.site import GatewaySite, World
 from nexus_tray.gateway.site.static import load
 from nexus_tray.model import (
@@ -105,6 +106,14 @@ class SiteWorld:
             self.commands.append(command)
             return self.outcome
 
+        vault = self.vault
+        self.refused: list[str] = []
+        self.bearers = TokenBearers(
+            vault.tokens, vault.wall, vault.monotonic, vault.sessions.clock_uncertain,
+            vault.tokens.note_use, self.refused.append,
+        )  # fmt: skip
+        for ends in (vault.accounts, vault.tokens):
+            ends.listen(self.bearers.forget)
         self.world = World(
             machine="studio-pc",
             snapshot=lambda: self.snapshot,
@@ -113,6 +122,7 @@ class SiteWorld:
             audit=self.vault.audit,
             passwords=self.vault.passwords,
             sessions=self.vault.sessions,
+            tokens=self.bearers,
             pairings=self.vault.pairings,
             second_factor=SecondFactor(
                 self.vault.factor, lambda key: self.vault.secrets.get(key), self.vault.wall

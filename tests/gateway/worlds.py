@@ -8,6 +8,7 @@ from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.reference_clock import ReferenceClock
 from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.store.accounts import Accounts
+from nexus_tray.store.api_tokens import ApiTokens
 from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import Database, open_database
 from nexus_tray.store.pairings import Pairings
@@ -44,6 +45,7 @@ class Vault:
     reference: ReferenceClock
     pairings: Pairings
     factor: SecondFactorStore
+    tokens: ApiTokens
     cut: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
 
@@ -73,7 +75,7 @@ def open_vault(
     factor = SecondFactorStore(database, audit, wall)
     return Vault(
         database, audit, passwords, accounts, sessions, wall, monotonic, reference, pairings,
-        factor, cut,
+        factor, ApiTokens(database, audit, wall), cut,
     )  # fmt: skip
 
 

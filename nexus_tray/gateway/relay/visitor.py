@@ -29,6 +29,7 @@ from nexus_tray.gateway.relay.framing import End, Reader
 from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead, parse_request
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.wire import State
+from nexus_tray.gateway.signin.reading import refuse_more_than_reading
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ class VisitorConnection(Answering):
             return
         rules.refuse_origin(request, ours=False)
         rules.refuse_embedding(request)
+        refuse_more_than_reading(request, principal)
         preview = request.visitor.preview
         if preview is None:
             self._metering.pass_on(relay.meters.opencode)

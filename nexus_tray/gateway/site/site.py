@@ -18,6 +18,7 @@ from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.signin.sessions import Sessions, browser_name
 from nexus_tray.gateway.signin.signing_in import ComeBack, SignedIn, SignIn, T
+from nexus_tray.gateway.signin.tokens import TokenBearers, borne
 from nexus_tray.gateway.site import home, pages, pairing, static
 from nexus_tray.gateway.site.answering import NotAnswered, command_for
 from nexus_tray.gateway.site.forms import (
@@ -61,6 +62,7 @@ class World:
     audit: Audit
     passwords: Passwords
     sessions: Sessions
+    tokens: TokenBearers
     pairings: Pairings
     second_factor: SecondFactor
     files: Mapping[str, StaticFile]
@@ -108,6 +110,9 @@ class GatewaySite:
 
     def authenticate(self, request: Request) -> Principal | None:
         """Whose session the request carries, if any."""
+        token = borne(request)
+        if token is not None:  # it alone is judged: a cookie beside a bad one helps nothing
+            return self._world.tokens.authenticate(request, token)
         return self._world.sessions.authenticate(request)
 
     async def respond(self, request: Request, principal: Principal | None) -> Response:
@@ -145,6 +150,9 @@ class GatewaySite:
                 return self._closed(request, closed)
         if request.visitor.preview is not None:
             return self._previews.stranger(request)
+        if borne(request) is not None:
+            self._world.tokens.refused(request.visitor.address)
+            return refusal(401, "token", "This API token is unknown, revoked, or no longer good.")
         if wants_page(request):
             # OpenCode's own front page shows a fresh browser nothing (FACTS.md); ours does
             leads_to = HOME if request.path == "/" else local_path(request.target)
