@@ -34,10 +34,11 @@ async def measure(peers: Peers, options: argparse.Namespace) -> report.Rounds:
     """Every figure of every peer, in turn, round by round."""
     rounds = report.Rounds()
     for peer in peers.items:
-        await load.small(peer, CONNECTIONS, 0.3)  # warm: JIT, pools, caches
-        rounds.add(peer.name, "before", peer.private())
+        await load.small(peer, CONNECTIONS, 1.0)  # warm: JIT, pools, caches
+        rounds.add(peer.name, "warm", peer.private())
     for number in range(options.rounds):
-        for peer in peers.items:
+        turn = number % len(peers.items)  # nobody is always first, or always after another
+        for peer in peers.items[turn:] + peers.items[:turn]:
             await one_round(rounds, peer, options)
         sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
     for peer in peers.items:
@@ -80,6 +81,7 @@ async def hold_streams(rounds: report.Rounds, peer: Peer, count: int) -> None:
     async with load.streams(peer, count, 10.0, []):
         await asyncio.sleep(1.0)
         rounds.add(peer.name, "open", peer.private())
+        rounds.add(peer.name, "resident", peer.resident())
     await asyncio.sleep(1.0)
     rounds.add(peer.name, "after", peer.private())
 

@@ -3,8 +3,8 @@
     python -m tests.bench.bench_gateway_ours <folder> <upstream port> [logs]
 
 Real relay, site, sign-in, shaping and database (`app.door.Door`), with a password and one
-door of a tunnel. Prints one line of JSON: the local door's port, a
-one-time ticket for it, the tunnels' socket.
+door of a tunnel. Prints one line of JSON: the local door's port, a one-time ticket for it,
+the tunnels' socket.
 `logs`: a further thread gives a LogStore 50,000 lines/s, whenever standard input says
 `on`, until it says `off`. Ends with its standard input.
 """

@@ -121,6 +121,12 @@ class Peer:
             return 0.0
         return sum(private_megabytes(one.pid) for one in self._all())
 
+    def resident(self) -> float:
+        """MB in memory, shared and unwritten ones included."""
+        if self.process is None:
+            return 0.0
+        return sum(one.memory_info().rss for one in self._all()) / 1e6
+
 
 def private_megabytes(pid: int) -> float:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
@@ -158,7 +164,7 @@ def _until_open(port: int, process: subprocess.Popen[str]) -> None:
             socket.create_connection(("127.0.0.1", port)).close()
             return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{process.args} does not listen")
+            raise RuntimeError(f"{process.args!r} does not listen")
         time.sleep(0.02)
 
 

@@ -125,9 +125,10 @@ def latency(rounds: Rounds, names: Sequence[str]) -> None:
 def memory(rounds: Rounds, names: Sequence[str], streams: int) -> None:
     say("### Memory, MB private dirty")
     say()
-    kinds = ("before", "idle", "open", "after")
-    rows = [[name, *(shown(rounds.median(name, kind), 1) for kind in kinds)] for name in names]
-    table(["", "before load", "idle after load", f"{streams:,} open streams", "after them"], rows)
+    kinds = ("warm", "idle", "open", "after", "resident")
+    rows = [[name, *(shown(rounds.median(name, kind), 1) for kind in kinds)] for name in names[1:]]
+    opened = f"{streams:,} open streams"
+    table(["", "warm", "idle after load", opened, "after them", f"resident, {opened}"], rows)
     say(f"A bare Python of this version: {bare_python():.1f} MB.")
     say()
 
