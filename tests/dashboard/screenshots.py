@@ -61,6 +61,7 @@ def furnish(house: House[StoredLogs]) -> None:
         house.reports,
         examine=lambda: made.examined(time.time()),
         access=lambda: made.entrances(time.time()),
+        audit=lambda query: made.found(made.entrances(time.time()), query),
     )
     house.reports = dataclasses.replace(
         house.reports, traffic=lambda query: made.passed(query, time.time())

@@ -119,7 +119,7 @@ def test_an_address_that_keeps_changing_leads_to_one_that_stays(desk: Desk) -> N
     page = opened(desk)
     quick = card(page, "quick")
     expect(quick).to_contain_text("changed 4 times within the last day")
-    expect(quick).to_contain_text("each browser has to sign in again")
+    expect(quick).to_contain_text("each browser has to sign in, and each phone to pair, again")
     quick.get_by_role("button", name="Make one on your domain").click()
     expect(page.get_by_role("radio", name="On your domain")).to_be_checked()
     expect(page.get_by_role("heading", name="New tunnel")).to_be_focused()

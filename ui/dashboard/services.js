@@ -60,7 +60,7 @@ function loss(service, activity, deed) {
     const quick = (service.facts.address || "").endsWith(".trycloudflare.com");
     return {
       title: `${deed} the tunnel?`, yes: deed, danger: true,
-      text: quick ? "Its address goes with it: the next start has a new one, and everybody signs in again there."
+      text: quick ? "Its address goes with it: the next start has a new one, and everybody signs in or pairs again there."
         : "Requests that run through it end. Its address stays the same.",
     };
   }

@@ -76,10 +76,10 @@ function Address({ service, tunnel, report, suggest }) {
           <${Copy} text=${address} name="Copy the address of ${service.name}" />
           <button type="button" aria-label="QR code of ${service.name}" onClick=${() => presentQr(address)}>QR code</button></div>`
       : html`<span class="dim">${NO_ADDRESS[tunnel?.kind || "quick"]}</span>`}</div>
-    ${address && tunnel?.kind === "quick" && !changes && html`<p class="dim small">A new address at each start; browsers then have to sign in again.</p>`}
+    ${address && tunnel?.kind === "quick" && !changes && html`<p class="dim small">A new address at each start; browsers then have to sign in, and phones to pair, again.</p>`}
     ${changes > 0 && html`<div class="note busy"><div class="grow"><p><b>${changes === 1 ? "The address has changed within the last day."
         : `The address has changed ${changes} times within the last day.`}</b></p>
-      <p>At the new address, each browser has to sign in again.${changes >= MANY ? " A tunnel on a domain of your own keeps its address." : ""}</p></div>
+      <p>At the new address, each browser has to sign in, and each phone to pair, again.${changes >= MANY ? " A tunnel on a domain of your own keeps its address." : ""}</p></div>
       ${changes >= MANY && html`<button type="button" onClick=${suggest}>Make one on your domain</button>`}</div>`}`;
 }
 

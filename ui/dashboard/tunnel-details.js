@@ -54,7 +54,7 @@ function Transport({ tunnel, service, read }) {
   const runs = service.desired === "running" && service.state !== "stopped";
   const choose = async (event) => {
     const chosen = event.target.value;
-    const more = tunnel.kind === "quick" ? " It gets a new address, and browsers sign in again there." : " Its address stays.";
+    const more = tunnel.kind === "quick" ? " It gets a new address; browsers sign in and phones pair again there." : " Its address stays.";
     if (!runs || await confirm({ title: "Restart the tunnel with another transport?", yes: "Change and restart", danger: true,
       text: `Requests that run through it end.${more}` })) await run(chosen);
     again((number) => number + 1); // the field shows what holds

@@ -66,7 +66,7 @@ function Form({ act, bad, label, doing, children }) {
 }
 
 const Quick = ({ field, bad, make }) => html`<${Form} act=${() => make({})} bad=${bad} label="Make the tunnel" doing="Making…">${field}
-  <p class="dim small">It leads to OpenCode, behind sign-in. At each new address, browsers sign in again.</p><//>`;
+  <p class="dim small">It leads to OpenCode, behind sign-in. At each new address, browsers sign in and phones pair again.</p><//>`;
 
 // -- on a domain of one's own -------------------------------------------------------------------
 
