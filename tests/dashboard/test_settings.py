@@ -126,8 +126,10 @@ def test_the_password_is_set_with_a_hint_and_removed(desk: Desk) -> None:
     page.get_by_label("The present password").fill("the one before")
     page.get_by_role("button", name="Set password").click()
     until(
-        lambda: desk.house.came
-        == [SetPassword(password="four unrelated wörds here", current="the one before")]
+        lambda: (
+            desk.house.came
+            == [SetPassword(password="four unrelated wörds here", current="the one before")]
+        )
     )
     expect(field).to_have_value("")
     page.get_by_label("The present password").fill("the one before")
