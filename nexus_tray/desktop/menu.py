@@ -31,10 +31,17 @@ from nexus_tray.model import (
 )
 
 MOST_SESSIONS = 12
-ORDER = (SessionState.WAITING, SessionState.WORKING, SessionState.IDLE, SessionState.UNKNOWN)
+ORDER = (
+    SessionState.WAITING,
+    SessionState.WORKING,
+    SessionState.INTERRUPTED,
+    SessionState.IDLE,
+    SessionState.UNKNOWN,
+)
 SESSION_WORDS = {
     SessionState.WORKING: "working",
     SessionState.WAITING: "waits for you",
+    SessionState.INTERRUPTED: "interrupted",
     SessionState.IDLE: "idle",
     SessionState.UNKNOWN: "not known",
 }

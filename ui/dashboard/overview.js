@@ -108,8 +108,8 @@ function explain(hop) {
     <${Later} load=${async () => (await import("/hops.js")).HopFigures} hop=${hop} />`);
 }
 
-const ORDER = ["waiting", "working", "unknown", "idle"];
-const SESSION = { waiting: ["busy", "Waits for you"], working: ["up", "Working"], idle: ["off", "Idle"], unknown: ["unknown", "Not known"] };
+const ORDER = ["waiting", "working", "interrupted", "unknown", "idle"];
+const SESSION = { waiting: ["busy", "Waits for you"], working: ["up", "Working"], interrupted: ["down", "Interrupted"], idle: ["off", "Idle"], unknown: ["unknown", "Not known"] };
 const FEW = 6;
 
 /** OpenCode's sessions, what waits or works first. */

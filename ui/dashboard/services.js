@@ -29,7 +29,7 @@ function facts(service, activity, now) {
       version, memory, restarts,
     ];
   }
-  const doing = activity && ["working", "waiting", "idle"]
+  const doing = activity && ["working", "waiting", "interrupted", "idle"]
     .map((state) => [activity.sessions.filter((one) => one.state === state).length, state])
     .filter(([number]) => number).map(([number, state]) => `${number} ${state}`).join(", ");
   const folder = known.directory && html`<span class="mono" title=${inert(known.directory)}>${inert(tail(known.directory, 30))}</span>`;

@@ -35,10 +35,17 @@ OPENCODE_WORDS = {
 SESSION_WORDS = {
     SessionState.WORKING: ("up", "working"),
     SessionState.WAITING: ("busy", "waiting for you"),
+    SessionState.INTERRUPTED: ("down", "interrupted"),
     SessionState.IDLE: ("off", "idle"),
     SessionState.UNKNOWN: ("off", "state not known"),
 }
-ORDER = (SessionState.WAITING, SessionState.WORKING, SessionState.IDLE, SessionState.UNKNOWN)
+ORDER = (
+    SessionState.WAITING,
+    SessionState.WORKING,
+    SessionState.INTERRUPTED,
+    SessionState.IDLE,
+    SessionState.UNKNOWN,
+)
 PERMISSIONS = {
     "bash": "Run this command?",
     "edit": "Change this file?",
