@@ -25,7 +25,7 @@ import uvloop
 
 from tests.bench import bench_gateway_load as load
 from tests.bench import bench_gateway_report as report
-from tests.bench.bench_gateway_peers import Peer, Peers, everything
+from tests.bench.bench_gateway_peers import BROWSER, Peer, Peers, everything
 
 CONNECTIONS = 16
 
@@ -63,7 +63,9 @@ async def one_round(rounds: report.Rounds, peer: Peer, options: argparse.Namespa
 
 async def by_wrk(peer: Peer, seconds: float) -> float:
     """Requests/s by a load that is not ours; it cannot ask at a Unix socket."""
-    fields = [part for pair in peer.fields.items() for part in ("-H", ": ".join(pair))]
+    fields = [
+        part for pair in {**BROWSER, **peer.fields}.items() for part in ("-H", ": ".join(pair))
+    ]
     command = ["-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", *fields]
     process = await asyncio.create_subprocess_exec(
         "wrk", *command, f"http://127.0.0.1:{peer.at}/small", stdout=asyncio.subprocess.PIPE
