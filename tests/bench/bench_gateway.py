@@ -1,7 +1,7 @@
 """The gateway beside the proxies it is measured against, in one run on one machine.
 
     .venv/bin/python -m tests.bench.bench_gateway [--rounds 3] [--seconds 2] [--streams 1000]
-        [--large 200] [--logs]
+        [--large 200] [--logs | --cloudflared]
 
 Direct connection, nginx with auth_request, Node's http-proxy with a keep-alive agent, Express
 with http-proxy-middleware, and our gateway as it ships, by its local door and by the tunnels'
@@ -9,6 +9,7 @@ Unix socket; all before one upstream, asked in turn in each round, so that the r
 something where the figures do not. Prints Markdown; changes nothing. Needs Linux; npm fetches
 the Node proxies into a temporary folder; what is not installed (`apt-get install nginx wrk`) is
 left out. `--logs`: our gateway alone, while 50,000 log lines/s arrive in its process.
+`--cloudflared`: the lab's Cloudflare and the real cloudflared, with our gateway and without.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import uvloop
 from tests.bench import bench_gateway_load as load
 from tests.bench import bench_gateway_report as report
 from tests.bench.bench_gateway_peers import BROWSER, Peer, Peers, everything
+from tests.bench.bench_gateway_tunnel import through_cloudflared
 
 CONNECTIONS = 16
 
@@ -105,6 +107,19 @@ async def beside_logs(peers: Peers, options: argparse.Namespace) -> None:
     report.beside_logs(rounds)
 
 
+async def behind_tunnels(folder: Path, peers: Peers, options: argparse.Namespace) -> None:
+    """Latencies through the lab and cloudflared, without a gateway and with ours, in turn."""
+    rounds = report.Rounds()
+    with through_cloudflared(folder, peers) as ways:
+        for number in range(options.rounds):
+            for peer in ways if number % 2 == 0 else reversed(ways):
+                found = await load.small(peer, CONNECTIONS, options.seconds)
+                rounds.add(peer.name, "rate", found.rate)
+                rounds.extend(peer.name, "request", await load.asked(peer, 1, options.seconds))
+                rounds.extend(peer.name, "message", await load.messages(peer, options.seconds))
+    report.behind_tunnels(rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_gateway")
     parser.add_argument("--rounds", type=int, default=3)
@@ -112,6 +127,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--large", type=int, default=200, help="MB")
     parser.add_argument("--logs", action="store_true")
+    parser.add_argument("--cloudflared", action="store_true")
     options = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the peers inherit it
@@ -122,6 +138,9 @@ def main() -> None:
         report.machine(peers)
         if options.logs:
             uvloop.run(beside_logs(peers, options))
+            return
+        if options.cloudflared:
+            uvloop.run(behind_tunnels(Path(folder), peers, options))
             return
         rounds = uvloop.run(measure(peers, options))
         names = [peer.name for peer in peers.items]

@@ -90,10 +90,16 @@ class Asking(Base):
         self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        if self._begun and not self.checked(data):
-            return
-        self._begun = data.endswith(_ENDS)
         if self._begun:
+            if not self.checked(data):
+                return
+            self._begun = False
+            self._end = END + LAST_CHUNK if b"chunked" in data.lower() else END
+            self._tail = data
+        else:
+            self._tail = self._tail[-len(self._end) :] + data
+        if self._tail.endswith(self._end):
+            self._begun = True
             now = time.perf_counter()
             self._times.append((now - self._at) * 1e6)
             if now > self._until:

@@ -116,7 +116,7 @@ class Peer:
     @property
     def origin(self) -> str:
         """What a page of this host sends as Origin."""
-        return f"{'http' if isinstance(self.at, int) else 'https'}://{self.host}"
+        return f"{'http' if self.host.startswith('127.') else 'https'}://{self.host}"
 
     def _all(self) -> list[psutil.Process]:
         assert self.process is not None

@@ -133,6 +133,25 @@ def memory(rounds: Rounds, names: Sequence[str], streams: int) -> None:
     say()
 
 
+def behind_tunnels(rounds: Rounds) -> None:
+    say("### Through the lab's Cloudflare and the real cloudflared, ms")
+    say()
+    kinds = ("request", "message")
+    rows = [
+        [
+            name,
+            shown(rounds.median(name, "rate")),
+            *(
+                shown((rounds.percentile(name, kind, p) or 0) / 1000, 3)
+                for kind in kinds
+                for p in (50, 99)
+            ),
+        ]
+        for name in rounds.samples
+    ]
+    table(["", "requests/s", *(f"{kind} p{p}" for kind in kinds for p in (50, 99))], rows)
+
+
 def beside_logs(rounds: Rounds) -> None:
     say("### Beside 50,000 log lines/s in the same process: latency, ms, no connection's taken off")
     say()
