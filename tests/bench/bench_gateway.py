@@ -148,6 +148,7 @@ def main() -> None:
         report.large(rounds, names, options.large * 1_000_000)
         report.latency(rounds, names)
         report.memory(rounds, names, options.streams)
+        report.goals(rounds, options.streams)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.bench.bench_gateway_peers import Peers
 
-OURS = "ours, local door"
+OURS = ("ours, local door", "ours, tunnels' socket")
+NODE = "node http-proxy"
 
 
 @dataclass
@@ -86,7 +87,7 @@ def small(rounds: Rounds, names: Sequence[str]) -> None:
     rows = []
     for name in names:
         rate = rounds.median(name, "rate")
-        others = [rounds.median(other, "rate") for other in ("direct", "nginx", "node http-proxy")]
+        others = [rounds.median(other, "rate") for other in ("direct", "nginx", NODE)]
         cells = [ratio(rate, other) for other in others]
         cpu, load = rounds.median(name, "cpu"), rounds.median(name, "load")
         wrk = shown(rounds.median(name, "wrk"))
@@ -103,7 +104,7 @@ def large(rounds: Rounds, names: Sequence[str], size: int) -> None:
         row = [name]
         for way in ("down", "up"):
             rate = rounds.median(name, way)
-            row += [shown(rate), ratio(rate, rounds.median("node http-proxy", way))]
+            row += [shown(rate), ratio(rate, rounds.median(NODE, way))]
         rows.append(row)
     table(["", "down, MB/s", "to node", "up, MB/s", "to node"], rows)
 
@@ -131,6 +132,43 @@ def memory(rounds: Rounds, names: Sequence[str], streams: int) -> None:
     table(["", "warm", "idle after load", opened, "after them", f"resident, {opened}"], rows)
     say(f"A bare Python of this version: {bare_python():.1f} MB.")
     say()
+
+
+def goals(rounds: Rounds, streams: int) -> None:
+    """What was asked of the gateway, and what came of it at each of its doors."""
+    say("### Goals")
+    say()
+    rows = []
+    for what, goal, at_least, figure in (
+        ("requests/s to node's", 3.0, True, _against(rounds, NODE, "rate")),
+        ("requests/s to nginx's", 0.45, True, _against(rounds, "nginx", "rate")),
+        ("memory idle after load, to node's", 1 / 3, False, _against(rounds, NODE, "idle")),
+        (f"memory at {streams:,} streams, to node's", 1 / 3, False, _against(rounds, NODE, "open")),
+        ("large bodies down, to node's", 1.0, True, _against(rounds, NODE, "down")),
+        ("large bodies up, to node's", 1.0, True, _against(rounds, NODE, "up")),
+        ("added p50 of a request, ms", 0.3, False, _added(rounds, "request")),
+        ("added p50 of an event, ms", 0.3, False, _added(rounds, "event")),
+        ("added p50 of a message, ms", 0.3, False, _added(rounds, "message")),
+    ):
+        sign = "≥" if at_least else "≤"
+        cells = [
+            "-"
+            if value is None
+            else f"{value:.2f} {'met' if (value >= goal) is at_least else 'missed'}"
+            for value in figure
+        ]
+        rows.append([what, f"{sign} {goal:.2f}", *cells])
+    table(["", "goal", *OURS], rows)
+
+
+def _against(rounds: Rounds, other: str, column: str) -> list[float | None]:
+    theirs = rounds.median(other, column)
+    ours = [rounds.median(name, column) for name in OURS]
+    return [mine / theirs if mine is not None and theirs else None for mine in ours]
+
+
+def _added(rounds: Rounds, kind: str) -> list[float | None]:
+    return [rounds.added(name, kind, 50) for name in OURS]
 
 
 def behind_tunnels(rounds: Rounds) -> None:
