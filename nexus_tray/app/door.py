@@ -225,7 +225,6 @@ class Door:
             ending.callback(passwords.close)
             audit = Audit(database, time.time)
             accounts = Accounts(database, audit, passwords.make_hash, time.time)
-            sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic, self.clock)
             pairings = Pairings(database, audit, time.time)
             factor = SecondFactorStore(database, audit, time.time)
             aside = Aside()
@@ -235,13 +234,15 @@ class Door:
                 tokens,
                 time.time,
                 time.monotonic,
-                sessions.clock_uncertain,
+                lambda: sessions.clock_uncertain(),
                 lambda *use: aside.write(lambda: tokens.note_use(*use)),
                 lambda address: aside.write(lambda: _token_refused(audit, address)),
             )
             for ends in (accounts, tokens):
                 ends.listen(bearers.forget)
+            # both cut after that: who asks just when a stream is cut must be refused already
             tokens.listen(self._cut_all)
+            sessions = Sessions(accounts, audit, self._cut, time.time, time.monotonic, self.clock)
             self._bridge = Bridge(lambda: self._upstream)
             manifest = ManifestCopy()
             site = GatewaySite(

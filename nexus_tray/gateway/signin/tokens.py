@@ -14,7 +14,7 @@ import binascii
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nexus_tray.gateway.http import PREFIX, DoorKind, Principal, Request
 from nexus_tray.model import Problem
@@ -24,18 +24,19 @@ from nexus_tray.store.api_tokens import ApiTokens, TokenRow
 CACHED_SECONDS = 30.0
 TOUCH_SECONDS = 300.0
 _MOST_CACHED = 64
+_MOST_NOTED = 16
 _TOKEN = re.compile(r"nx_[A-Za-z0-9_-]{43}")
 
 
 @dataclass
 class _Verified:
-    """A token that was good `at` (monotonic); `noted_at`: its use was last told, wall clock."""
+    """A token that was good `at` (monotonic); `noted`: when its use from which address was last
+    told, wall clock."""
 
     row: TokenRow
     principal: Principal
     at: float
-    noted_at: float = 0.0
-    noted_from: str = ""
+    noted: dict[str, float] = field(default_factory=dict)
 
 
 def borne(request: Request) -> str | None:
@@ -125,16 +126,23 @@ class TokenBearers:
                     continue
                 old = self._cache.get(fingerprint(token))
                 if old is not None:
-                    verified.noted_at, verified.noted_from = old.noted_at, old.noted_from
+                    verified.noted = old.noted
                 if len(self._cache) >= _MOST_CACHED:
                     self._cache.clear()
                 self._cache[fingerprint(token)] = verified
             return verified
 
     def _note(self, verified: _Verified, address: str) -> None:
+        """Each address is told now and then, and only so many: two machines that ask in turn, or
+        one with many addresses, must not push all else out of the audit trail (CWE-779)."""
         now = self._wall()
-        if address != verified.noted_from or now - verified.noted_at >= TOUCH_SECONDS:
-            verified.noted_at, verified.noted_from = now, address
+        noted = verified.noted
+        if abs(now - noted.get(address, -TOUCH_SECONDS)) < TOUCH_SECONDS:
+            return
+        for known in [one for one, at in noted.items() if abs(now - at) >= TOUCH_SECONDS]:
+            del noted[known]
+        if len(noted) < _MOST_NOTED:
+            noted[address] = now
             self._noted(verified.row.id, address, now)
 
 
