@@ -20,7 +20,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nexus_tray.gateway.http import Headers, Request, Shaper, Upstream
-from nexus_tray.gateway.shaping.compression import Gzip, Keeping, Kept, KeptBodies, accepts_gzip
+from nexus_tray.gateway.shaping.compression import (
+    KEPT_BYTES,
+    Gzip,
+    Keeping,
+    Kept,
+    KeptBodies,
+    accepts_gzip,
+)
 from nexus_tray.gateway.shaping.csp import amended
 
 SCRIPT = "/_nexus/bridge.js"
@@ -106,7 +113,7 @@ def plan(request: Request, status: int, headers: Headers) -> Plan:
         gzip=bool(TEXTS.fullmatch(kind))
         and accepts_gzip(request.headers)
         and not (length.isdigit() and int(length) < SMALLEST),
-        keep=asset and request.method == "GET" and length.isdigit(),
+        keep=asset and request.method == "GET" and length.isdigit() and int(length) <= KEPT_BYTES,
         cache=cache,
     )
 
