@@ -35,6 +35,7 @@ from nexus_tray.app.folder import CheckedFolder
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
 from nexus_tray.app.repairs import Hands, Repairs
+from nexus_tray.app.session_handlers import SessionHandlers, conversations
 from nexus_tray.app.setup import Ground, SetupKeeper
 from nexus_tray.app.token_handlers import TokenHandlers
 from nexus_tray.app.traffic import Surface
@@ -49,9 +50,8 @@ from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Hop, Level, Problem, Reason, ServiceKind, Snapshot
+from nexus_tray.model import Level, Problem, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
-from nexus_tray.reports import Transcript
 from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
@@ -134,6 +134,7 @@ class Program:
         self._ending.callback(self._traffic.close)
         self._watch = ActivityWatch(self.supervisor.set_activity)
         self._ending.callback(self._watch.close)
+        self._conversations = conversations(journal.latest)
         login_path = LoginPath(os.environ)
         self._doctor = Doctor(
             Surroundings(
@@ -236,6 +237,7 @@ class Program:
             **self._window.table(),
             **self._ways_in.table(),
             **self._setup.table(),
+            **SessionHandlers(self._conversations).table(),
             **Repairs(Hands(paths, self._submit, journal.latest, end_left)).table(),
             **self._account.table(),
         }
@@ -325,7 +327,7 @@ class Program:
             inspect_token=self._tokens.inspect,
             importable=self._account.importable,
             bundle=self._bundler(paths, settings).read,
-            transcript=lambda _: _nothing_known(),
+            transcript=self._conversations.transcript,
             measured=lambda: metrics.measured(
                 time.time(), self._traffic.latest, self._fleet.counters()
             ),
@@ -380,11 +382,8 @@ class Program:
     def _upstream_changed(self, upstream: Upstream | None) -> None:
         self._door.set_upstream(upstream)
         self._watch.set_upstream(upstream)
+        self._conversations.set_upstream(upstream)
         self._doctor.set_upstream(upstream)
-
-
-def _nothing_known() -> Transcript:
-    raise Problem(Reason(code="opencode-down", hop=Hop.OPENCODE, what="OpenCode is not running."))
 
 
 def _restarts(snapshot: Snapshot, name: str) -> int:

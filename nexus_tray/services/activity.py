@@ -129,7 +129,8 @@ class ActivityWatch:
                     self._changed.wait(AGAIN)
                 gone = self._dismissed(upstream)
             if gone:
-                self._ledger = Ledger()
+                # a restart forgets who worked, and the page must not: they were broken off
+                self._ledger = Ledger(self._ledger.broken_off())
                 self._show(None)
 
     def _next_upstream(self) -> Upstream | None:

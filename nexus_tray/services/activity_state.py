@@ -19,9 +19,11 @@ MOST_KEPT = 4 * MOST_SESSIONS
 
 
 class Ledger:
-    """What is known now."""
+    """What is known now. `broken_off`: the sessions whose last turn an OpenCode before this one
+    did not finish, as its own ledger said at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken_off: frozenset[str] = frozenset()) -> None:
+        self._broken_off = set(broken_off)
         self._sessions: dict[str, forms.Session] = {}
         self._working: dict[str, str] = {}  # session -> its directory
         self._questions: dict[str, Question] = {}
@@ -72,6 +74,13 @@ class Ledger:
         recent = {s.directory for s in self._sessions.values() if s.time.updated >= since_ms}
         asked = {question.directory for question in self._questions.values()}
         return recent | asked | set(self._working.values())
+
+    def broken_off(self) -> frozenset[str]:
+        """Whose turn is broken off if this OpenCode has ended: who worked, and who was broken off
+        before and has not worked since. What a subagent did, its caller is to go on with."""
+        working = {self._root(session_id) for session_id in self._working}
+        waiting = {self._root(question.session_id) for question in self._questions.values()}
+        return frozenset(sorted(self._broken_off | working | waiting)[:MOST_KEPT])
 
     # events
 
@@ -144,6 +153,8 @@ class Ledger:
             return SessionState.WORKING
         if session.directory in self._unreadable:
             return SessionState.UNKNOWN
+        if session.id in self._broken_off:
+            return SessionState.INTERRUPTED
         return SessionState.IDLE
 
     def _root(self, session_id: str) -> str:
@@ -169,6 +180,7 @@ class Ledger:
     def _drop(self, session_id: str) -> None:
         self._sessions.pop(session_id, None)
         self._working.pop(session_id, None)
+        self._broken_off.discard(session_id)
         for question in [q for q in self._questions.values() if q.session_id == session_id]:
             del self._questions[question.id]
 
@@ -177,6 +189,7 @@ class Ledger:
             self._working.pop(session_id, None)
         elif session_id in self._working or len(self._working) < MOST_KEPT:
             self._working[session_id] = directory
+            self._broken_off.discard(session_id)
 
     def _ask(self, question: Question) -> None:
         if question.id not in self._questions and len(self._questions) < MOST_QUESTIONS:
