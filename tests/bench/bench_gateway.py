@@ -133,7 +133,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the peers inherit it
     with (
         tempfile.TemporaryDirectory() as folder,
-        everything(Path(folder), logs=options.logs) as peers,
+        everything(
+            Path(folder), logs=options.logs, others=not (options.logs or options.cloudflared)
+        ) as peers,
     ):
         report.machine(peers)
         if options.logs:

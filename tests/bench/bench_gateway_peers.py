@@ -150,10 +150,9 @@ def private_megabytes(pid: int) -> float:
 
 @dataclass
 class Peers:
-    """All that run, by name, in the order of the tables; `upstream` is the one behind."""
+    """All that run, in the order of the tables: the direct connection first, ours last."""
 
     items: list[Peer] = field(default_factory=list)
-    upstream: psutil.Process | None = None
     ours: subprocess.Popen[str] | None = None
 
     def tell_ours(self, word: str) -> int:
@@ -204,19 +203,19 @@ def running(
 
 
 @contextlib.contextmanager
-def everything(folder: Path, *, logs: bool = False) -> Iterator[Peers]:
-    """The upstream, and every peer that this machine can run."""
+def everything(folder: Path, *, logs: bool = False, others: bool = True) -> Iterator[Peers]:
+    """The upstream, our gateway, and (`others`) every other peer that this machine can run.
+    `logs`: ours can be told to take log lines in (`Peers.tell_ours`)."""
     with contextlib.ExitStack() as stack:
         peers = Peers()
         here = [sys.executable, "-m", "tests.bench.bench_gateway_upstream"]
         upstream = stack.enter_context(running(here, talks=True))
         assert upstream.stdout is not None
         port = int(upstream.stdout.readline())
-        peers.upstream = psutil.Process(upstream.pid)
         peers.items.append(Peer("direct", port, {}, f"127.0.0.1:{port}"))
-        if shutil.which("nginx"):
+        if others and shutil.which("nginx"):
             peers.items.append(_nginx(stack, folder, port))
-        if shutil.which("node") and shutil.which("npm"):
+        if others and shutil.which("node") and shutil.which("npm"):
             peers.items += _nodes(stack, folder, port)
         _ours(stack, folder, port, peers, logs=logs)
         yield peers
