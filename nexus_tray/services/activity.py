@@ -130,7 +130,7 @@ class ActivityWatch:
                 gone = self._dismissed(upstream)
             if gone:
                 # a restart forgets who worked, and the page must not: they were broken off
-                self._ledger = Ledger(self._ledger.broken_off())
+                self._ledger = Ledger(self._ledger.broken_off(self._clock()))
                 self._show(None)
 
     def _next_upstream(self) -> Upstream | None:

@@ -137,6 +137,24 @@ class Changed(msgspec.Struct, frozen=True, rename={"session": "sessionID"}):
     status: Status
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """Why a turn ended badly."""
+
+    name: str = ""
+
+
+class Failed(msgspec.Struct, frozen=True, rename={"session": "sessionID"}):
+    """What `session.error` carries; one of no session has no id."""
+
+    session: str = ""
+    error: Fault | None = None
+
+    @property
+    def aborted(self) -> bool:
+        """By a person, or by OpenCode's end."""
+        return self.error is not None and self.error.name == "MessageAbortedError"
+
+
 class Answered(msgspec.Struct, frozen=True, rename={"request": "requestID"}):
     """What `permission.replied`, `question.replied` and `question.rejected` carry."""
 

@@ -16,6 +16,8 @@ MOST_SESSIONS = 100
 MOST_QUESTIONS = 200
 # Subagents have sessions of their own and are kept to be counted with who called them.
 MOST_KEPT = 4 * MOST_SESSIONS
+ABORTED_BY_ITS_END = 10.0
+"""Seconds before OpenCode's end within which an abort was its own doing."""
 
 
 class Ledger:
@@ -24,6 +26,7 @@ class Ledger:
 
     def __init__(self, broken_off: frozenset[str] = frozenset()) -> None:
         self._broken_off = set(broken_off)
+        self._aborted: dict[str, float] = {}  # session -> when
         self._sessions: dict[str, forms.Session] = {}
         self._working: dict[str, str] = {}  # session -> its directory
         self._questions: dict[str, Question] = {}
@@ -75,12 +78,16 @@ class Ledger:
         asked = {question.directory for question in self._questions.values()}
         return recent | asked | set(self._working.values())
 
-    def broken_off(self) -> frozenset[str]:
-        """Whose turn is broken off if this OpenCode has ended: who worked, and who was broken off
-        before and has not worked since. What a subagent did, its caller is to go on with."""
+    def broken_off(self, now: float) -> frozenset[str]:
+        """Whose turn is broken off if this OpenCode has just ended: who worked, and who was broken
+        off before and has not worked since. What a subagent did, its caller is to go on with. An
+        OpenCode that ends in good order aborts everybody first (measured: 0.1 s before)."""
+        aborted = {
+            self._root(key) for key, at in self._aborted.items() if now - at < ABORTED_BY_ITS_END
+        }
         working = {self._root(session_id) for session_id in self._working}
         waiting = {self._root(question.session_id) for question in self._questions.values()}
-        return frozenset(sorted(self._broken_off | working | waiting)[:MOST_KEPT])
+        return frozenset(sorted(self._broken_off | working | waiting | aborted)[:MOST_KEPT])
 
     # events
 
@@ -94,6 +101,8 @@ class Ledger:
             case "session.status":
                 changed = msgspec.json.decode(body, type=forms.Changed)
                 self._set_working(changed.session, event.directory, changed.status)
+            case "session.error":
+                self._failed(msgspec.json.decode(body, type=forms.Failed), now)
             case "session.created" | "session.updated":
                 self._keep(msgspec.json.decode(body, type=forms.Info).info)
             case "session.deleted":
@@ -181,6 +190,7 @@ class Ledger:
         self._sessions.pop(session_id, None)
         self._working.pop(session_id, None)
         self._broken_off.discard(session_id)
+        self._aborted.pop(session_id, None)
         for question in [q for q in self._questions.values() if q.session_id == session_id]:
             del self._questions[question.id]
 
@@ -190,6 +200,11 @@ class Ledger:
         elif session_id in self._working or len(self._working) < MOST_KEPT:
             self._working[session_id] = directory
             self._broken_off.discard(session_id)
+            self._aborted.pop(session_id, None)
+
+    def _failed(self, failed: forms.Failed, now: float) -> None:
+        if failed.session in self._sessions and failed.aborted:
+            self._aborted[failed.session] = now
 
     def _ask(self, question: Question) -> None:
         if question.id not in self._questions and len(self._questions) < MOST_QUESTIONS:

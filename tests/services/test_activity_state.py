@@ -223,3 +223,30 @@ def test_the_flood_of_a_streamed_answer_costs_little() -> None:
     for _ in range(20_000):
         ledger.event(msgspec.json.decode(wire, type=forms.Envelope), 0.0)
     assert time.process_time() - began < 1.0, "50 microseconds each at the very most"
+
+
+def test_who_was_at_work_when_opencode_ended_is_shown_interrupted_until_it_works_again() -> None:
+    before = Ledger()
+    for name in ("worked", "asked", "rested", "stopped", "ended"):
+        before.event(born(name), 0)
+    before.event(born("helper", parentID="rested"), 0)
+    before.event(status("worked", "busy"), 1)
+    before.event(asks("per_1", "asked"), 1)
+    for name, at in (("stopped", 80.0), ("ended", 99.9)):
+        before.event(status(name, "busy"), 1)
+        aborted = {"sessionID": name, "error": {"name": "MessageAbortedError", "data": {}}}
+        before.event(event("session.error", aborted), at)
+        before.event(status(name, "idle"), at)
+    assert before.broken_off(100.0) == {"worked", "asked", "ended"}
+    before.event(status("helper", "busy"), 1)
+    assert "rested" in before.broken_off(100.0)
+
+    after = Ledger(before.broken_off(100.0))
+    for name in ("worked", "asked", "rested", "stopped", "ended"):
+        after.event(born(name), 101)
+    broken = {name for name, state in states(after).items() if state is SessionState.INTERRUPTED}
+    assert broken == {"worked", "asked", "rested", "ended"}
+    after.event(status("worked", "busy"), 102)
+    after.event(status("worked", "idle"), 103)
+    assert states(after)["worked"] is SessionState.IDLE
+    assert after.broken_off(200.0) == {"asked", "rested", "ended"}
