@@ -63,7 +63,7 @@ SIZES = [
     b"", b"+5", b"-5", b"0x5", b"5h", b"5 ", b" 5", b"\t5", b"5\t", b"5;", b"5;a", b"5;a=b",
     b'5;a="b"', b"5 ;a", b"5;\x00", b"g", b"5,", b"5.0", b"\x0b5", b"5\x0b", b"5\x00", b"\x005",
     b"5\r", b"5\xa0", b"1000000000005", b"f" * 16, b"0" * 13 + b"5", b"-0", b"5_0", b"0X5",
-    b"\xef\xbc\x95", b"h",
+    b"\xef\xbc\x95", b"h", b"0" * 70_000 + b"5", b"5;" + b"x" * 70_000, b"5;a=\"\r\n\"", b"5\r\n;a",
 ]  # fmt: skip
 
 CHUNKS = [
@@ -92,7 +92,15 @@ LINES = [
     b"TRACE / HTTP/1.1", b"CONNECT evil.example:443 HTTP/1.1", b"CONNECT /x HTTP/1.1",
 ]  # fmt: skip
 
+CONTROLS = [bytes([byte]) for byte in (*range(0x20), 0x7F) if byte not in b"\t"]
+
+OVERLONG = [
+    b"GET /" + b"x" * 70_000 + b" HTTP/1.1", b"GET /?" + b"x" * 70_000 + b" HTTP/1.1",
+    b"G" * 21 + b" / HTTP/1.1", b"G" * 70_000 + b" / HTTP/1.1", b"GET / HTTP/1." + b"1" * 70_000,
+]  # fmt: skip
+
 SECOND_HOSTS = [
+    f"Host: {HOST}".encode(), b"Host:",
     b"Host: evil.example", b"Host : evil.example", b"host:evil.example", b"HOST:\tevil.example",
     b" Host: evil.example",
 ]  # fmt: skip
@@ -138,6 +146,15 @@ def codings() -> Iterator[tuple[str, bytes]]:
     old = b"POST /x HTTP/1.0"
     yield "TE in 1.0", post(plain, line=old, body=FIVE)
     yield "TE and CL in 1.0", post(plain, length, line=old, body=FIVE)
+    for kept in (b"Connection: keep-alive", b"Connection: keep-alive, close"):
+        yield f"TE in 1.0 {kept!r}", post(kept, plain, line=old, body=FIVE)
+        yield (
+            f"CL.CL in 1.0 {kept!r}",
+            post(kept, length, b"Content-Length: 6", line=old, body=b"6"),
+        )
+    for field in (b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Host: evil.example"):
+        for end in (b"\n\r\n", b"\r\r\n", b" \x00\r\n\r\n"):
+            yield f"trailer {field!r} {end!r}", chunked(b"0\r\n" + field + end)
 
 
 def chunks() -> Iterator[tuple[str, bytes]]:
@@ -150,6 +167,15 @@ def chunks() -> Iterator[tuple[str, bytes]]:
 def heads() -> Iterator[tuple[str, bytes]]:
     for line in LINES:
         yield f"line {line!r}", post(line=line)
+    for line in OVERLONG:
+        yield f"overlong {line[:6]!r} {line[-6:]!r}", post(line=line)
+    yield "overlong name", post(b"X" * 70_000 + b": y")
+    for byte in CONTROLS:
+        yield f"control in a value {byte!r}", post(b"X: a" + byte + b"b")
+        yield f"control in a name {byte!r}", post(b"X" + byte + b"Y: b")
+    own = f"http://{HOST}".encode()
+    for form in (own + b"/", own, own.replace(b"http", b"ws") + b"/", HOST.encode() + b":443"):
+        yield f"own host in the target {form[:8]!r}", post(line=b"GET " + form + b" HTTP/1.1")
     for host in SECOND_HOSTS:
         yield f"two hosts {host!r}", post(host)
     for host in HOSTS:

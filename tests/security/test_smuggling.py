@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nexus_tray.gateway.bounds import Bounds
+from nexus_tray.gateway.relay.heads import Refused
+from tests.gateway import test_framing as framing
 from tests.gateway.doubles import (
     OK,
     House,
@@ -22,7 +26,18 @@ from tests.gateway.doubles import (
     house,
     tunnel_request,
 )
-from tests.security.smuggling_corpus import CASES, chunked, post
+from tests.security.smuggling_corpus import (
+    CASES,
+    CODING_LINES,
+    CODINGS,
+    CONTROLS,
+    FIVE,
+    LENGTH_LINES,
+    LENGTHS,
+    SIZES,
+    chunked,
+    post,
+)
 
 SMUGGLED = tunnel_request("GET", "/smuggled")
 REFUSALS = (400, 405, 408, 413, 417, 431)
@@ -80,6 +95,62 @@ def test_the_corpus_without_its_faults_is_taken(tmp_path: Path, data: bytes) -> 
 
     with house(tmp_path, script=script) as home:
         assert home.ask(data).status == 200
+
+
+@pytest.mark.parametrize("cut", ["together", "apart"])
+def test_a_clear_request_before_it_clears_nothing(tmp_path: Path, cut: str) -> None:
+    """Pipelined behind a request that is answered, each case is refused as it is alone, and what
+    stands behind it is not read; nor is a body that nobody announced."""
+    unannounced = [("GET with a body", b"hello"), ("GET with chunks", FIVE)]
+    with house(tmp_path, bounds=Bounds(sweep=0.05, head=2.0)) as home:
+        for name, data in [*CASES, *unannounced]:
+            client = home.tunnel()
+            first = tunnel_request("GET", "/first")
+            if cut == "together":
+                client.try_send(first + data + SMUGGLED)
+                assert client.answer().status == 200, name
+            else:
+                client.send(first)
+                assert client.answer().status == 200, name
+                client.try_send(data + SMUGGLED)
+            assert client.answer().status in REFUSALS, name
+            assert client.closed(), name
+            client.close()
+        received = home.raw.received
+        assert received.count(b" HTTP/1.1\r\n") == len(CASES) + len(unannounced)
+        assert received.count(b"GET /first ") == len(CASES) + len(unannounced)
+
+
+@pytest.mark.parametrize("kept", ["", "Connection: keep-alive\r\n"])
+def test_http_1_0_is_read_one_request_at_a_time(home: House, kept: str) -> None:
+    """With keep-alive or without: one answer and the end, whatever stands behind it."""
+    before = home.raw.received.count(b"HTTP/1.1\r\n")
+    one = tunnel_request("GET", "/_nexus/old", version="1.0").replace(
+        b"Cookie", kept.encode() + b"Cookie", 1
+    )
+    client = home.tunnel()
+    client.try_send(one + one)
+    assert client.answer().body == b"ours GET /_nexus/old ada 0"
+    assert client.closed()
+    assert home.raw.received.count(b"HTTP/1.1\r\n") == before
+    client.close()
+
+
+def test_trailers_end_with_us_on_both_ways(tmp_path: Path) -> None:
+    """Fields behind a body are no fields: whoever merged them would let the head be rewritten."""
+    trailer = b"Authorization: x\r\nX-Late: y\r\nContent-Length: 9\r\n"
+
+    def script(link: Link) -> None:
+        link.read_until(lambda received: received.endswith(b"\r\n0\r\n\r\n"))
+        link.send(HEAD + CHUNKED + b"\r\n2\r\nok\r\n0\r\nSet-Cookie: z\r\n" + trailer + b"\r\n")
+
+    with house(tmp_path, script=script) as home:
+        client = home.tunnel()
+        client.send(chunked(b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n"))
+        answer = client.answer()
+        assert (answer.status, answer.body, answer.get("set-cookie")) == (200, b"ok", None)
+        assert client.buffer == b""
+        assert b"x-late" not in home.raw.received.lower()
 
 
 # a hostile upstream
@@ -153,6 +224,112 @@ def test_an_unclear_body_is_not_a_whole_answer(tmp_path: Path, wire: bytes) -> N
         client.send(tunnel_request())
         with contextlib.suppress(EOFError):  # torn: the visitor sees that it is not whole
             assert client.answer().status == 502
+
+
+def unclear_answers() -> Iterator[tuple[str, bytes]]:
+    """The corpus's lengths, codings and controls, once more in an answer's head."""
+    for value in LENGTHS:
+        yield f"CL {value!r}", HEAD + b"Content-Length: " + value + b"\r\n\r\nhello"
+    for line in [*LENGTH_LINES, *CODING_LINES]:
+        yield f"line {line!r}", HEAD + line + b"\r\n\r\n" + FIVE
+    for value in CODINGS:
+        yield f"TE {value!r}", HEAD + b"Transfer-Encoding: " + value + b"\r\n\r\n" + FIVE
+    for byte in CONTROLS:
+        yield f"value {byte!r}", HEAD + b"X: a" + byte + b"b\r\nContent-Length: 0\r\n\r\n"
+        yield f"name {byte!r}", HEAD + b"X" + byte + b"Y: b\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_the_corpus_as_answers_is_a_502_too(tmp_path: Path) -> None:
+    wires = iter(list(unclear_answers()))
+    sent: list[str] = []
+
+    def script(link: Link) -> None:
+        link.read_head()
+        name, wire = next(wires)
+        sent.append(name)
+        link.send(wire + EVIL)
+        link.ended()
+
+    count = len(list(unclear_answers()))
+    assert count > 150
+    with house(tmp_path, script=script) as home:
+        for _ in range(count):
+            answer = home.ask(tunnel_request())
+            assert (answer.status, b"EVIL" in answer.body) == (502, False), sent[-1]
+    assert len(sent) == count
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_corpus_of_chunk_sizes_is_no_whole_answer(tmp_path: Path, size: bytes) -> None:
+    def script(link: Link) -> None:
+        link.read_head()
+        link.send(HEAD + CHUNKED + b"\r\n" + size + b"\r\nhello\r\n0\r\n\r\n" + EVIL)
+        link.ended()
+
+    with house(tmp_path, script=script) as home:
+        client = home.tunnel()
+        client.send(tunnel_request())
+        with contextlib.suppress(EOFError):
+            assert client.answer().status == 502
+        assert b"EVIL" not in client.rest()
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+WHOLE_ANSWERS = {
+    "length": HEAD + b"X: y\r\nContent-Length: 5\r\n\r\nhello",
+    "chunks and trailers": HEAD
+    + CHUNKED
+    + b"\r\n3\r\nhel\r\n002\r\nlo\r\n0\r\nX-Late: y\r\nY: z\r\n\r\n",
+    "interim first": INTERIM + HEAD + b"Content-Length: 5\r\n\r\nhello",
+}
+
+
+@pytest.mark.parametrize("wire", WHOLE_ANSWERS.values(), ids=WHOLE_ANSWERS.keys())
+def test_an_answer_cut_at_every_byte_is_the_same(wire: bytes) -> None:
+    """And torn there it is none: whoever closes early is seen."""
+    whole = framing.read(wire, [], framing.responses())
+    assert [event for event in whole if isinstance(event, bytes)] == [b"hello"]
+    for cut in range(1, len(wire)):
+        assert framing.read(wire, [cut], framing.responses()) == whole
+        if wire[:cut] == INTERIM:
+            continue  # nothing is torn, and nothing has come: the next test
+        torn = framing.responses()
+        framing.read(wire[:cut], [], torn)
+        with pytest.raises(Refused):
+            torn.closed()
+    assert framing.read(wire, list(range(len(wire))), framing.responses()) == whole
+
+
+def test_an_interim_answer_and_no_other_is_none(tmp_path: Path) -> None:
+    def script(link: Link) -> None:
+        link.read_head()
+        link.send(INTERIM)
+
+    with house(tmp_path, script=script) as home:
+        assert home.ask(tunnel_request()).status == 502
+
+
+@given(
+    wire=st.sampled_from(list(WHOLE_ANSWERS.values())),
+    position=st.integers(0, 200),
+    byte=st.integers(0, 255),
+    cuts=st.lists(st.integers(0, 200), max_size=6),
+)
+def test_a_changed_byte_of_an_answer_reads_the_same_however_it_is_cut(
+    wire: bytes, position: int, byte: int, cuts: list[int]
+) -> None:
+    at = position % len(wire)
+    changed = wire[:at] + bytes([byte]) + wire[at + 1 :]
+
+    def outcome(where: list[int]) -> object:
+        reader = framing.responses()
+        try:
+            events = framing.read(changed, [cut for cut in where if cut < len(changed)], reader)
+        except Refused as refusal:
+            return refusal.status
+        return events
+
+    assert outcome([]) == outcome(cuts)
 
 
 EXCESS = {
