@@ -26,6 +26,10 @@ from nexus_tray.model import Hop, Problem, Reason
 TAG = b"cf-warp-tag-gw"
 """The field that cloudflared adds for TUNNEL_TAG=Gw=<secret> (FACTS.md), in lower case."""
 
+BACKLOG = 512
+"""Who knock while the gateway is at something else wait, so many; the next are turned away, and
+cloudflared tells its visitor 502."""
+
 _COUNTRY = re.compile(r"[A-Z0-9]{2}")
 
 
@@ -148,7 +152,7 @@ def listen_loopback(port: int) -> socket.socket:
         if sys.platform != "win32":  # there it would let another program share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
-        listener.listen(512)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise Problem(
@@ -176,7 +180,7 @@ def listen_unix(path: Path) -> socket.socket:
     try:
         listener.bind(str(path))
         path.chmod(0o600)
-        listener.listen(512)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise _unusable(path, error.strerror or str(error)) from error

@@ -346,8 +346,8 @@ class Gateway:
             return VisitorConnection(self._relay, entrance)
 
         if listener.family.name == "AF_UNIX":
-            return await loop.create_unix_server(visitor, sock=listener)
-        return await loop.create_server(visitor, sock=listener)
+            return await loop.create_unix_server(visitor, sock=listener, backlog=doors.BACKLOG)
+        return await loop.create_server(visitor, sock=listener, backlog=doors.BACKLOG)
 
     async def _open_tunnel_port(self) -> int:
         if not self._tunnel_port:

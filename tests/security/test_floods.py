@@ -31,6 +31,7 @@ from tests.gateway.doubles import (
     Answer,
     RawClient,
     eventually,
+    house,
     tunnel_request,
 )
 from tests.gateway.worlds import PASSWORD, request
@@ -200,6 +201,32 @@ def bearable(flooded: Flooded, what: str) -> Iterator[None]:
 def from_address(asked: bytes, number: int) -> bytes:
     """The same, from another visitor's address: one address alone is slowed down."""
     return asked.replace(b"203.0.113.9", b"198.51.%d.%d" % divmod(number, 250))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let fewer wait")
+def test_many_who_knock_at_once_are_kept_waiting_and_not_turned_away(tmp_path: Path) -> None:
+    """While the gateway is at something else. cloudflared (Go) asks without waiting: where the
+    queue is full, its visitor is told 502, and the owner is a visitor like all the others."""
+    with house(tmp_path) as home:
+        held, go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            held.set()
+            go.wait(10)
+
+        home.gateway.run_soon(hold)
+        assert held.wait(5)
+        crowd = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(400)]
+        try:
+            for line in crowd:
+                line.setblocking(False)
+                line.connect(str(home.socket_path))
+            go.set()
+            assert home.ask(tunnel_request("GET", "/x")).status == 200
+        finally:
+            go.set()
+            for line in crowd:
+                line.close()
 
 
 LONG = pytest.param(1000, marks=pytest.mark.long)
