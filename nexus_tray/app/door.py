@@ -35,6 +35,7 @@ from nexus_tray.gateway.site import static
 from nexus_tray.gateway.site.site import GatewaySite, World
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
+from nexus_tray.reports import Transcript
 from nexus_tray.settings import AccessSettings, TunnelSettings
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.api_tokens import ApiTokens
@@ -77,6 +78,10 @@ class Vault:
     usage: UsageKeeper | None = None
 
 
+def _not_read(_: str) -> Transcript:
+    raise Problem(Reason(code="opencode-down", hop=Hop.OPENCODE, what="OpenCode is not running."))
+
+
 def _no_secret(_: str) -> str | None:
     """Where nothing keeps secrets: codes of an authenticator cannot be checked."""
     return None
@@ -100,11 +105,13 @@ class Door:
         snapshot: Callable[[], Snapshot],
         submit: Callable[[AnyCommand], Outcome],
         factor_secret: Callable[[str], str | None] = _no_secret,
+        transcript: Callable[[str], Transcript] = _not_read,
     ) -> None:
         self._paths = paths
         self._snapshot = snapshot
         self._submit = submit
         self._factor_secret = factor_secret
+        self._transcript = transcript
         self._lock = threading.Lock()
         self._upstream: Upstream | None = None
         self._routes: Table = {}
@@ -260,6 +267,7 @@ class Door:
                     files=static.load(ui_folder("gateway")),
                     events=self._bridge.websocket,
                     manifest=manifest.local_copy,
+                    transcript=self._transcript,
                     routes=lambda: self._routes,
                 )
             )

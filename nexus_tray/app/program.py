@@ -115,7 +115,10 @@ class Program:
             journal, __version__, Clock(time.monotonic, time.time, secrets.SystemRandom().random)
         )
         keys = self._secrets = SecretStore(paths)
-        self._door = Door(paths, journal.latest, self._submit, keys.sign_in_secret)
+        self._conversations = conversations(journal.latest)
+        self._door = Door(
+            paths, journal.latest, self._submit, keys.sign_in_secret, self._conversations.transcript
+        )
         self._door.set_routes(first.tunnels)
         self._door.set_limits(first.access)
         self._ending.callback(self._door.close)
@@ -134,7 +137,6 @@ class Program:
         self._ending.callback(self._traffic.close)
         self._watch = ActivityWatch(self.supervisor.set_activity)
         self._ending.callback(self._watch.close)
-        self._conversations = conversations(journal.latest)
         login_path = LoginPath(os.environ)
         self._doctor = Doctor(
             Surroundings(

@@ -122,7 +122,7 @@ class Conversations:
         with self._lock:
             fresh = self._fresh.get(session_id)
         if fresh is None:
-            raise Problem(GONE)
+            raise Problem(NOT_KNOWN if activity is None else GONE)
         return fresh
 
     def _remember(self, made: _Made, folder: str) -> None:
@@ -172,6 +172,9 @@ GONE = _reason(
     "session-gone",
     "There is no such session of OpenCode’s.",
     "It may have been deleted, or be among the oldest; open OpenCode’s own page to look.",
+)
+NOT_KNOWN = _reason(
+    "not-known", "What OpenCode is doing is not known just now.", "Try again in a moment."
 )
 NOTHING_SAID = _reason("nothing-said", "A session begins with words.", "Write what is to be done.")
 NO_FOLDER = _reason("no-folder", "That folder is not there.", "Choose another one.")

@@ -22,15 +22,18 @@ from nexus_tray.model import (
     HopState,
     OpenCodeSession,
     PathHop,
+    Problem,
     Question,
     QuestionKind,
     QuestionPart,
+    Reason,
     Service,
     ServiceKind,
     ServiceState,
     SessionState,
     Snapshot,
 )
+from nexus_tray.reports import Message, Transcript
 
 from .worlds import PASSWORD, PHONE, Vault, cookie_of, open_vault, request
 
@@ -92,6 +95,12 @@ SNAPSHOT = Snapshot(
 )
 
 
+SAID = (
+    Message(id="msg_1", role="user", text="Fix the <b>test</b>\nplease", at=1_795_000_000.0 - 60),
+    Message(id="msg_2", role="assistant", text="On it.", doings=("bash: pytest -q", "edit: a.py")),
+)
+
+
 @dataclass
 class SiteWorld:
     """A site that is asked directly. `outcome` is what commands come to."""
@@ -100,6 +109,7 @@ class SiteWorld:
     snapshot: Snapshot = SNAPSHOT
     outcome: Outcome = Outcome(ok=True)  # noqa: RUF009 - immutable
     commands: list[AnyCommand] = field(default_factory=list)
+    said: tuple[Message, ...] = SAID
 
     def __post_init__(self) -> None:
         def submit(command: AnyCommand) -> Outcome:
@@ -130,9 +140,20 @@ class SiteWorld:
             files=load(UI),
             events=lambda request, principal: Response(426),
             manifest=lambda request: None,
+            transcript=self.transcript,
             wall=self.vault.wall,
         )
         self.site = GatewaySite(self.world)
+
+    def transcript(self, session_id: str) -> Transcript:
+        """Of any session that the snapshot knows; `said` is what was said there."""
+        known = self.snapshot.activity.sessions if self.snapshot.activity else ()
+        for session in known:
+            if session.id == session_id:
+                return Transcript(session=session, messages=self.said)
+        raise Problem(
+            Reason(code="opencode-session-gone", hop=Hop.OPENCODE, what="There is none such.")
+        )
 
     def with_monotonic_of_the_vault(self) -> "SiteWorld":
         """Lockout time by the vault's clock. Failures then wait by a clock that stands."""

@@ -252,7 +252,7 @@ def test_the_local_door_works_without_a_password_set(world: SiteWorld) -> None:
 def test_home_lists_sessions_and_questions(world: SiteWorld) -> None:
     text = world.get(page("/_nexus/", cookie=world.sign_in())).body.decode()
     assert text.index("Colour the icons</b>") < text.index("Fix the test</b>")
-    assert 'href="/L2hvbWUvYWRhL3RyYXlz/session/ses_1"' in text
+    assert 'href="/_nexus/session?id=ses_1"' in text
     assert "trays · $0.42 · just now" in text
     assert "lab · $ — · 5 min ago" in text, "an unknown cost is not zero"
     assert "trays · &lt; $0.01" in text

@@ -1,10 +1,12 @@
-// Keeps the home page as it is on the computer. The page works without it.
+// Keeps the page of the sessions, or of one session, as it is on the computer. The page works without it.
 // Asks every three seconds while it is seen; an unchanged page costs a 304. Only parts that
 // changed are replaced, and never a form that somebody has begun to fill in.
 
 const EVERY = 3000;
 const live = document.getElementById("live");
 const stale = document.getElementById("stale");
+// Parts whose children come and go one by one; all others are replaced whole.
+const KEYED = ["waiting", "said"];
 let etag = "";
 let timer = 0;
 let asking = false;
@@ -21,7 +23,7 @@ const begun = (form) =>
 // Put `fresh` in the place of `old`: children that have an id are matched by it.
 function replace(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  if (old.id !== "waiting") {
+  if (!KEYED.includes(old.id)) {
     old.replaceWith(fresh);
     return;
   }
@@ -34,6 +36,9 @@ function replace(old, fresh) {
     const known = standing.get(idOf(child));
     const kept = known && (begun(known) || known.isEqualNode(child)) ? known : child;
     if (known && known !== kept) {
+      // what somebody has unfolded stays so
+      const open = [...known.querySelectorAll("details")].map((one) => one.open);
+      [...kept.querySelectorAll("details")].forEach((one, at) => { one.open = Boolean(open[at]); });
       if (place === known) place = known.nextElementSibling;
       known.remove();
     }
@@ -59,7 +64,7 @@ async function ask() {
   try {
     const headers = etag ? { "If-None-Match": etag } : {};
     const signal = AbortSignal.timeout(10000);
-    const answer = await fetch("/_nexus/home-fragment", { headers, signal, cache: "no-store" });
+    const answer = await fetch(live.dataset.from, { headers, signal, cache: "no-store" });
     if (answer.status === 401) {
       location.reload(); // the session ended: the sign-in page follows
       return;

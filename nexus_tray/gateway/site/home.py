@@ -6,9 +6,10 @@ fetched again and its changed parts put in place, matched by their ids. Imports 
 model and `gateway.pages`. Runs on the gateway's event loop.
 """
 
+import urllib.parse
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nexus_tray.core.links import session_link
 from nexus_tray.gateway.site.pages import frame, text
 from nexus_tray.model import (
     Activity,
@@ -59,9 +60,14 @@ PERMISSIONS = {
 NOTES = {
     "answered": ("up", "Your answer is on its way."),
     "rejected": ("up", "You said no."),
+    "restarted": ("up", "OpenCode is being restarted. This takes a few seconds."),
     "gone": ("down", "That question is no longer open: it was answered elsewhere, or it ended."),
     "empty": ("down", "Nothing was chosen. Pick an answer, write one, or dismiss the question."),
 }
+STALE = (
+    '<p id="stale" class="note busy" role="status" hidden>This page cannot reach '
+    "the computer just now; what it shows may be old.</p>"
+)
 
 
 @dataclass(frozen=True)
@@ -104,9 +110,8 @@ def _body(view: View) -> str:
     kind, words = NOTES.get(view.note, ("", ""))
     note = f'<p class="note {kind}" role="status">{words}</p>' if words else ""
     return (
-        f'{note}<div id="live" class="live">{fragment(view).decode()}</div>'
-        '<p id="stale" class="note busy" role="status" hidden>This page cannot reach '
-        "the computer just now; what it shows may be old.</p>"
+        f'{note}<div id="live" class="live" data-from="/_nexus/home-fragment">'
+        f"{fragment(view).decode()}</div>{STALE}"
         f'<footer class="dim small">Signed in as {text(view.who)}</footer>'
     )
 
@@ -127,7 +132,20 @@ def _head(view: View) -> str:
         why = f'<p class="note {_colour(state)}">{text(str(hop.reason))}</p>'
     return (
         '<div id="head" class="head"><h1>Sessions</h1>'
-        f'<span class="state {_colour(state)}">{OPENCODE_WORDS[state]}</span>{why}</div>'
+        f'<span class="state {_colour(state)}">{OPENCODE_WORDS[state]}</span>{why}'
+        f"{restart(view.snapshot)}</div>"
+    )
+
+
+def restart(snapshot: Snapshot, session_id: str = "") -> str:
+    """A button that starts OpenCode anew, where it is down; then back to that session's page."""
+    hop = next((hop for hop in snapshot.path if hop.hop is Hop.OPENCODE), None)
+    if hop is None or hop.state is not HopState.DOWN:
+        return ""
+    return (
+        '<form class="act" method="post" action="/_nexus/restart">'
+        f'<input type="hidden" name="id" value="{text(session_id)}">'
+        '<button class="primary">Restart OpenCode</button></form>'
     )
 
 
@@ -136,12 +154,15 @@ def _colour(state: HopState) -> str:
 
 
 def _waiting(view: View) -> str:
-    activity = view.snapshot.activity
-    cards = (
-        "".join(_question(one, activity, view.now) for one in activity.questions)
-        if activity
-        else ""
-    )
+    activity = view.snapshot.activity or Activity()
+    return waiting(activity.questions, activity, view.now)
+
+
+def waiting(
+    questions: Iterable[Question], activity: Activity, now: float, *, back: str = ""
+) -> str:
+    """The cards of these questions; an answer leads back to that session's page, or to home."""
+    cards = "".join(_question(one, activity, now, back) for one in questions)
     hidden = "" if cards else " hidden"
     return (
         f'<section id="waiting" class="waiting" aria-label="Waiting for you" aria-live="polite"'
@@ -149,17 +170,18 @@ def _waiting(view: View) -> str:
     )
 
 
-def _question(question: Question, activity: Activity, now: float) -> str:
+def _question(question: Question, activity: Activity, now: float, back: str) -> str:
     session = next((s for s in activity.sessions if s.id == question.session_id), None)
     title = f"“{text(session.title)}”" if session and session.title else "a session"
     project = text(session.project if session else question.directory)
     asked = "" if question.asked_at is None else f" · {age(now - question.asked_at)}"
     context = f'<p class="dim small">{project} · {title}{asked}</p>'
+    leads_to = f'<input type="hidden" name="session" value="{text(back)}">' if back else ""
     inside = _permission(question) if question.kind is QuestionKind.PERMISSION else _parts(question)
     return (
         f'<form class="ask" id="q-{text(question.id)}" method="post" action="/_nexus/answer">'
         f'<input type="hidden" name="id" value="{text(question.id)}">'
-        f'<span class="state busy">Waiting for you</span>{inside[0]}{context}'
+        f'{leads_to}<span class="state busy">Waiting for you</span>{inside[0]}{context}'
         f'<div class="buttons">{inside[1]}</div></form>'
     )
 
@@ -205,9 +227,7 @@ def _part(number: int, part: QuestionPart) -> str:
 
 def _sessions(view: View) -> str:
     activity = view.snapshot.activity
-    opencode = view.snapshot.service("opencode")
-    folder = opencode.facts.directory if opencode else None
-    new = f'<a class="button" href="{session_link(folder)}">New session</a>' if folder else ""
+    new = '<a class="button" href="/_nexus/new">New session</a>'
     actions = f'<div class="buttons">{new}<a class="button" href="/">Open OpenCode</a></div>'
     if activity is None:
         listed = '<p class="empty dim">What OpenCode is doing is not known just now.</p>'
@@ -223,12 +243,16 @@ def _rank(session: OpenCodeSession) -> tuple[int, float]:
     return ORDER.index(session.state), -(session.updated_at or 0.0)
 
 
+def _page_of(session: OpenCodeSession) -> str:
+    return f"/_nexus/session?{urllib.parse.urlencode({'id': session.id})}"
+
+
 def _session(session: OpenCodeSession, now: float) -> str:
     kind, word = SESSION_WORDS[session.state]
     when = "" if session.updated_at is None else f" · {age(now - session.updated_at)}"
     facts = f"{session.project} · {money(session.cost)}{when}"
     return (
-        f'<a class="sess" href="{session_link(session.directory, session.id)}">'
+        f'<a class="sess" href="{text(_page_of(session))}">'
         f"<b>{text(session.title or 'Untitled')}</b>"
         f'<span class="facts"><span class="state {kind}">{word}</span>'
         f'<span class="dim">{text(facts)}</span></span></a>'

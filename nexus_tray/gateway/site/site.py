@@ -33,8 +33,10 @@ from nexus_tray.gateway.site.forms import (
 from nexus_tray.gateway.site.pairing import PairingPage
 from nexus_tray.gateway.site.previews import Previews
 from nexus_tray.gateway.site.replies import HTML, only, post_refused, refusal, see
+from nexus_tray.gateway.site.sessions_pages import SESSION_PATHS, SessionPages, leads_back
 from nexus_tray.gateway.site.static import StaticFile
 from nexus_tray.model import Hop, Problem, Reason, Snapshot
+from nexus_tray.reports import Transcript
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.pairings import Pairings
@@ -68,6 +70,7 @@ class World:
     files: Mapping[str, StaticFile]
     events: Callable[[Request, Principal], Handler | Response]
     manifest: Callable[[Request], Response | None]
+    transcript: Callable[[str], Transcript]
     routes: Callable[[], Table] = dict
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -92,6 +95,7 @@ class GatewaySite:
             world.machine, world.pairings, world.sessions, world.audit, self._run, world.monotonic
         )
         self._previews = Previews(world, self._run, world.monotonic)
+        self._talks = SessionPages(world, self._run)
 
     def close(self) -> None:
         """Wait for what is under way and end the threads."""
@@ -106,7 +110,10 @@ class GatewaySite:
             return SIGN_IN_BODY
         if request.path == PREFIX + pairing.PATH:
             return pairing.BODY
-        return ANSWER_BODY if self.authenticate(request) else 0
+        if not self.authenticate(request):
+            return 0
+        name = request.path.removeprefix(PREFIX)
+        return SESSION_PATHS.get(name, ANSWER_BODY)
 
     def authenticate(self, request: Request) -> Principal | None:
         """Whose session the request carries, if any."""
@@ -275,14 +282,20 @@ class GatewaySite:
     async def _answer(self, request: Request, principal: Principal | None) -> Response:
         if principal is None:
             return see(SIGN_IN)
+        fields = form(request)
         try:
-            command, note = command_for(form(request), self._world.snapshot().activity)
+            command, note = command_for(fields, self._world.snapshot().activity)
         except NotAnswered as refused:
-            return see(f"{HOME}?note={refused.note}")
+            return see(leads_back(fields, refused.note))
         outcome = await self._run(lambda: self._world.submit(command))
         if outcome.ok:
-            return see(f"{HOME}?note={note}")
+            return see(leads_back(fields, note))
         return self._trouble(409, "Your answer did not arrive", outcome.reason or NOT_SAID)
+
+    async def _talk(self, request: Request, principal: Principal | None) -> Response:
+        if principal is None:
+            return see(SIGN_IN) if request.method == "POST" else self.stranger(request)
+        return await self._talks.respond(request)
 
     # shared by them
 
@@ -335,4 +348,11 @@ ROUTES: Mapping[
     "visit": {"GET": GatewaySite._visit},
     pairing.PATH: {"GET": GatewaySite._pair_page, "POST": GatewaySite._pair},
     "answer": {"POST": GatewaySite._answer},
+    "new": {"GET": GatewaySite._talk, "POST": GatewaySite._talk},
+    "session": {"GET": GatewaySite._talk},
+    "session-fragment": {"GET": GatewaySite._talk},
+    "prompt": {"POST": GatewaySite._talk},
+    "continue": {"POST": GatewaySite._talk},
+    "stop": {"POST": GatewaySite._talk},
+    "restart": {"POST": GatewaySite._talk},
 }
