@@ -269,10 +269,11 @@ class Guessers:
             writer.close()
 
 
-AT_ONCE = 16
-"""Once password sign-in is paused each guess waits half a second: 10,000 take five minutes. In
+AT_ONCE = 12
+"""Once password sign-in is paused each guess waits half a second: 10,000 take seven minutes. In
 the seconds in which the hundred are verified, Argon2id with its four lanes has all of a machine
-of two cores, and live sessions feel it (p95 17 to 35 ms, measured); that is over soon."""
+of two cores, and live sessions feel it: in floods that ended within those seconds, p95 was 17 to
+35 ms instead of 2 to 4 (measured). What is promised is for the whole of the flood."""
 
 
 def p95(took: list[float]) -> float:
@@ -280,7 +281,7 @@ def p95(took: list[float]) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no Unix socket")
 def test_10000_guesses_from_1000_addresses(tmp_path: Path) -> None:
     """SECURITY.md 9 in full, with the real Argon2id, over the gateway in a process of its own;
@@ -309,7 +310,8 @@ def test_10000_guesses_from_1000_addresses(tmp_path: Path) -> None:
     print(
         f"{dict(guessers.answers)} in {lasted:.0f} s, {verified} verified, "
         f"memory +{grown / MIB:.0f} MiB, p95 {p95(baseline) * 1000:.2f} ms before, "
-        f"{p95(meanwhile) * 1000:.2f} ms meanwhile ({len(meanwhile)} requests)"
+        f"{p95(meanwhile) * 1000:.2f} ms meanwhile (the slowest {max(meanwhile) * 1000:.0f} ms "
+        f"of {len(meanwhile)} requests)"
     )
     assert sum(guessers.answers.values()) == 10_000
     assert set(guessers.answers) <= {WRONG, 429}
