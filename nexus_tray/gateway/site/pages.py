@@ -14,7 +14,8 @@ from nexus_tray.model import Reason
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
 )
 """Content-Security-Policy of our pages (SECURITY.md 14)."""
 
@@ -48,6 +49,8 @@ def frame(title: str, machine: str, body: str, *, corner: str = "", kind: str = 
         '<meta name="theme-color" content="#141619" media="(prefers-color-scheme: dark)">'
         f"<title>{text(title)} · {text(machine)}</title>"
         '<link rel="icon" href="/_nexus/icon.svg" type="image/svg+xml">'
+        '<link rel="manifest" href="/_nexus/app.webmanifest">'
+        '<link rel="apple-touch-icon" href="/_nexus/app-touch.png">'
         f'<link rel="stylesheet" href="/_nexus/style.css">{script}</head>'
         f'<body><main class="{kind}">'
         f'<header class="mark">{MARK}<span class="name">{text(machine)}</span>{corner}</header>'

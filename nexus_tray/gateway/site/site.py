@@ -19,7 +19,7 @@ from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.signin.sessions import Sessions, browser_name
 from nexus_tray.gateway.signin.signing_in import ComeBack, SignedIn, SignIn, T
 from nexus_tray.gateway.signin.tokens import TokenBearers, borne
-from nexus_tray.gateway.site import home, pages, pairing, static
+from nexus_tray.gateway.site import app_manifest, home, pages, pairing, static
 from nexus_tray.gateway.site.answering import NotAnswered, command_for
 from nexus_tray.gateway.site.forms import (
     HOME,
@@ -292,6 +292,10 @@ class GatewaySite:
             return see(leads_back(fields, note))
         return self._trouble(409, "Your answer did not arrive", outcome.reason or NOT_SAID)
 
+    async def _app(self, request: Request, _: Principal | None) -> Response:
+        body = app_manifest.manifest(self._world.machine)
+        return static.tagged(request, app_manifest.KIND, body, static.etag_of(body), "no-cache")
+
     async def _talk(self, request: Request, principal: Principal | None) -> Response:
         if principal is None:
             return see(SIGN_IN) if request.method == "POST" else self.stranger(request)
@@ -348,6 +352,7 @@ ROUTES: Mapping[
     "visit": {"GET": GatewaySite._visit},
     pairing.PATH: {"GET": GatewaySite._pair_page, "POST": GatewaySite._pair},
     "answer": {"POST": GatewaySite._answer},
+    "app.webmanifest": {"GET": GatewaySite._app},
     "new": {"GET": GatewaySite._talk, "POST": GatewaySite._talk},
     "session": {"GET": GatewaySite._talk},
     "session-fragment": {"GET": GatewaySite._talk},
