@@ -46,7 +46,7 @@ def lived(
 
         def submit(command: AnyCommand) -> Outcome:
             try:
-                return Outcome(ok=True, value=table[type(command)](command))
+                return Outcome(ok=True, value=table[type(command)](command) or "")
             except Problem as problem:
                 return Outcome(ok=False, reason=problem.reason)
 

@@ -107,7 +107,7 @@ class SessionPages:
             return self._new(typed, "", NOT_AMONG_THEM)
         command = CreateSession(text=typed, directory=folder)
         outcome = await self._run(lambda: self._around.submit(command))
-        if not outcome.ok or not isinstance(outcome.value, str):
+        if not (outcome.ok and outcome.value):
             return self._new(typed, folder, outcome.reason or NOT_SAID)
         return see(session_page.path(outcome.value, "begun"))
 
