@@ -44,7 +44,7 @@ class Connection(Protocol):
 
     @property
     def loitering(self) -> bool:
-        """A stranger's, whose request has begun and not come, or was answered: no loss."""
+        """A stranger's, whose request has begun and not come, or anybody's who was answered."""
 
     def reroute(self) -> None:
         """The routes have changed: end what is under way to where it may no longer lead."""

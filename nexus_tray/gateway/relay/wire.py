@@ -94,7 +94,10 @@ class Wire(asyncio.Protocol, ABC):
 
     @property
     def loitering(self) -> bool:
-        """A stranger's, whose request has begun and not come, or was answered: no loss."""
+        """A stranger's, whose request has begun and not come, or was answered: no loss. Nor is
+        anybody's whose last answer is out: refused requests must not hold all the places."""
+        if self._state is State.LINGER and not self._transport.get_write_buffer_size():
+            return True
         begun = self._state is State.HEAD and not self._reader.between
         return self.principal is None and (begun or self._state in _DAWDLING)
 
