@@ -67,7 +67,7 @@ def test_it_is_for_everybody_in_either_theme_and_any_width(doors: Doors, desk: D
     axe_finds_nothing(page)
     doors.now = Access(password=False)
     page.keyboard.press("Escape")
-    expect(page.get_by_text("No password is set")).to_be_visible()
+    expect(page.get_by_text("No password is set")).to_be_visible(timeout=15_000)
     axe_finds_nothing(page)
 
 
