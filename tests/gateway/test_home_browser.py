@@ -146,9 +146,7 @@ def test_without_a_script_everything_works(house: House) -> None:
         AnswerPermission(question_id="per_1", reply="once"),
         AnswerQuestion(question_id="que_1", answers=(("Blue",), ("a.py",))),
     ]
-    assert (
-        page.locator(".sess").first.get_attribute("href") == "/_nexus/session?id=ses_1"
-    )
+    assert page.locator(".sess").first.get_attribute("href") == "/_nexus/session?id=ses_1"
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("h1")).to_have_text("Open from this computer")
     assert house.world.vault.accounts.sessions() == []

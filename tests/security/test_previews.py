@@ -372,7 +372,7 @@ def test_there_is_nothing_else_of_ours(place: Place, path: str) -> None:
 def test_the_service_gets_no_credential_of_ours(place: Place) -> None:
     cookie = place.come_in(place.sign_in())
     place.ask(
-        APP, "/x", "Authorization: Bearer of-ada", f"Origin: https://{APP}",
+        APP, "/x", "Authorization: Bearer nx_ada", f"Origin: https://{APP}",
         f"Referer: https://{APP}/page", "X-Forwarded-For: 1.2.3.4", "Proxy-Authorization: x",
         cookie=f"{cookie}; theirs=1; __Host-nexus=x; nexus_local=y; __host-NEXUS-visit=z",
     )  # fmt: skip

@@ -117,7 +117,7 @@ class GatewaySite:
 
     def authenticate(self, request: Request) -> Principal | None:
         """Whose session the request carries, if any."""
-        token = borne(request)
+        token = None if request.visitor.preview else borne(request)
         if token is not None:  # it alone is judged: a cookie beside a bad one helps nothing
             return self._world.tokens.authenticate(request, token)
         return self._world.sessions.authenticate(request)
