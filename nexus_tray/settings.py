@@ -176,8 +176,7 @@ class AccessSettings(Section, frozen=True):
     that one device may send (0: no limit). `device_kilobytes_out`: kilobytes a second that one
     device may get (0: no limit). `total_kilobytes_in`: kilobytes a second that all together may
     send (0: no limit). `total_kilobytes_out`: kilobytes a second that all together may get (0: no
-    limit). `idle_minutes`: tunnels close when nobody asked for anything for so long, never while
-    OpenCode works (0: they stay open).
+    limit).
     """
 
     allow_addresses: tuple[Network, ...] = ()
@@ -191,7 +190,6 @@ class AccessSettings(Section, frozen=True):
     device_kilobytes_out: Kilobytes = 0
     total_kilobytes_in: Kilobytes = 0
     total_kilobytes_out: Kilobytes = 0
-    idle_minutes: Annotated[int, msgspec.Meta(ge=0, le=10_080)] = 0
 
 
 class CloudflaredSettings(Section, frozen=True):

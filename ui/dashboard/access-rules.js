@@ -9,7 +9,7 @@ import { Field } from "/settings.js";
 import { inert } from "/words.js";
 
 const WHO = ["allow_countries", "deny_countries", "allow_addresses", "deny_addresses"];
-const MUCH = ["idle_minutes", "requests_per_second", "address_requests_per_second", "streams",
+const MUCH = ["requests_per_second", "address_requests_per_second", "streams",
   "device_kilobytes_in", "device_kilobytes_out", "total_kilobytes_in", "total_kilobytes_out"];
 
 async function readRules(signal) {
