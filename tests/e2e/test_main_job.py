@@ -71,6 +71,7 @@ def test_a_conversation_from_a_phone(program: Program, phone: Phone) -> None:
     session = fetch(page, "POST", "/session", {"title": "A first talk"})[1]["id"]
     page.reload()
     page.get_by_role("link", name="A first talk").click()
+    page.get_by_role("link", name="Open in OpenCode").click()
     expect(page.get_by_role("textbox")).to_be_visible(timeout=20_000)
 
     # the first event reaches the page within a second of OpenCode's having it
@@ -158,6 +159,7 @@ def test_a_reply_survives_the_edge_dropping_everything(
     fetch(page, "POST", "/session", {"title": "A long reply"})
     page.reload()
     page.get_by_role("link", name="A long reply").click()
+    page.get_by_role("link", name="Open in OpenCode").click()
     page.get_by_role("textbox").click(timeout=20_000)
     page.keyboard.type("SLOW")
     page.keyboard.press("Enter")

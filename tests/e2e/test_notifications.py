@@ -77,6 +77,7 @@ def test_a_sign_in_and_a_question_are_told_and_answered(
     fetch(page, "POST", "/session", {"title": "A first talk"})
     page.reload()
     page.get_by_role("link", name="A first talk").click()
+    page.get_by_role("link", name="Open in OpenCode").click()
     page.get_by_role("textbox").click(timeout=20_000)
     page.keyboard.type("RUNTOOL: echo tool-$((6*7))")
     page.keyboard.press("Enter")

@@ -42,10 +42,7 @@ export function Rules({ live, countries }) {
   };
   const save = async (key, value) => {
     const text = fear(key, value, countries.map(inert));
-    if (text && !await confirm({ title: "Set this list?", text, yes: "Set it", danger: true })) {
-      await read();
-      return;
-    }
+    if (text && !await confirm({ title: "Set this list?", text, yes: "Set it", danger: true })) return;
     await put({ [key]: value }, `Saved: ${nameOf(key).toLowerCase()}.`, { [key]: rules.values[key] });
   };
   const field = (key) => html`<${Field} key=${key} id="access-${key}" setting=${rules.plan.settings.find((one) => one.key === key)}

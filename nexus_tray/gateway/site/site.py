@@ -294,7 +294,7 @@ class GatewaySite:
 
     async def _app(self, request: Request, _: Principal | None) -> Response:
         body = app_manifest.manifest(self._world.machine)
-        return static.tagged(request, app_manifest.KIND, body, static.etag_of(body), "no-cache")
+        return static.tagged(request, app_manifest.KIND, body, static.etag_of(body), "no-store")
 
     async def _talk(self, request: Request, principal: Principal | None) -> Response:
         if principal is None:
