@@ -31,10 +31,11 @@ class Bounds:
     previews: int = 256
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class DoorCounters:
     """One way in: requests admitted, and when the last one of a signed-in session came (Unix
-    epoch; None: never). Whoever else knocks, our own checks too, is nobody's device."""
+    epoch; None: never). Whoever else knocks, our own checks too, is nobody's device. Counted on;
+    what `Counters` holds is a copy."""
 
     requests: int = 0
     last_at: float | None = None
@@ -74,12 +75,17 @@ class Tally:
 
     def admit(self, door: str) -> None:
         """One request passed its door."""
-        before = self.doors.get(door, DoorCounters())
-        self.doors[door] = replace(before, requests=before.requests + 1)
+        self._door(door).requests += 1
 
     def recognise(self, door: str, at: float) -> None:
         """It carried a session."""
-        self.doors[door] = replace(self.doors.get(door, DoorCounters()), last_at=at)
+        self._door(door).last_at = at
+
+    def _door(self, name: str) -> DoorCounters:
+        found = self.doors.get(name)
+        if found is None:
+            found = self.doors[name] = DoorCounters()
+        return found
 
     def counters(self, connections: int, streams: int) -> Counters:
         """The figures now, frozen."""
@@ -92,5 +98,5 @@ class Tally:
             received=self.received,
             sent=self.sent,
             refused=dict(self.refused),
-            doors=dict(self.doors),
+            doors={name: replace(one) for name, one in self.doors.items()},
         )

@@ -14,10 +14,11 @@ import socket
 import stat
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from nexus_tray.gateway.http import Door, DoorKind, Headers, Visitor
+from nexus_tray.gateway.http import Door, DoorKind, Headers, Visitor, once
 from nexus_tray.gateway.peers import is_foreign
 from nexus_tray.gateway.relay import fields
 from nexus_tray.gateway.relay.heads import Refused, RequestHead
@@ -127,9 +128,14 @@ class LocalEntrance:
 
 
 def _host(headers: Headers) -> str:
+    return once(headers, _read_host)
+
+
+def _read_host(headers: Headers) -> str:
     return fields.values(headers, b"host")[0].decode("ascii").lower()
 
 
+@lru_cache(1024)
 def _address(value: bytes) -> str | None:
     try:
         address = ipaddress.ip_address(value.decode("ascii"))
@@ -141,6 +147,10 @@ def _address(value: bytes) -> str | None:
 
 
 def _country(headers: Headers) -> str | None:
+    return once(headers, _read_country)
+
+
+def _read_country(headers: Headers) -> str | None:
     found = [value.decode("latin-1") for value in fields.values(headers, b"cf-ipcountry")]
     return found[0] if len(found) == 1 and _COUNTRY.fullmatch(found[0]) else None
 

@@ -5,13 +5,43 @@ Pure values and protocols, imported by every module of the gateway, so that the 
 know each other only by these names. Everything here lives on the gateway's event loop.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
+
+T = TypeVar("T")
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Field lines in order, names in lower case, values as received."""
+
+
+class Fields(Headers):
+    """Headers that remember what was derived from them. A browser sends the same fields with
+    request after request: what follows from them alone is found out once (`once`). `by_name`: the
+    values of each name, in order."""
+
+    def __init__(self, lines: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        del lines  # they are the tuple
+        self._derived: dict[object, Any] = {}
+        self.by_name: dict[bytes, tuple[bytes, ...]] = {}
+        found = self.by_name
+        for name, value in self:
+            found[name] = (*found[name], value) if name in found else (value,)
+
+    def once(self, derive: Callable[[Headers], T]) -> T:
+        """`derive` of these fields: a pure function, of nothing else."""
+        try:
+            return cast("T", self._derived[derive])
+        except KeyError:
+            found = self._derived[derive] = derive(self)
+            return found
+
+
+def once(headers: Headers, derive: Callable[[Headers], T]) -> T:
+    """`derive(headers)`, a pure function, from memory where the fields have one."""
+    return headers.once(derive) if isinstance(headers, Fields) else derive(headers)
+
 
 PREFIX = "/_nexus/"
 """Paths of ours; everything else is OpenCode's."""
@@ -148,7 +178,12 @@ class Channel(Protocol):
 
 
 class Shaper(Protocol):
-    """Changes one response on its way to the visitor. `head` is called first and once."""
+    """Changes one response on its way to the visitor. `head` is called first and once; without
+    `changes_body` nothing else is, and the body passes as it is."""
+
+    @property
+    def changes_body(self) -> bool:
+        """Its bytes may become others, or of another number."""
 
     def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The fields to send; framing fields are the relay's and are not among them."""

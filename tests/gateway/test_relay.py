@@ -657,6 +657,8 @@ def test_local_copies_need_no_session_and_go_nowhere(home: House) -> None:
 
 
 class Louder:
+    changes_body = True
+
     def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         return [*headers, (b"x-shaped", b"yes")]
 

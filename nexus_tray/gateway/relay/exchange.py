@@ -193,9 +193,14 @@ class Exchange:
         lengths = [(b"content-length", value) for value in _lengths(head)]
         self._bodiless = self._request.method == "HEAD" or head.status in (204, 304)
         self._shaper = self._shape(self._request, head.status, tuple(lines + lengths))
-        if self._shaper is not None:
-            lines, lengths = self._shaper.head(head.status, lines), []
-            _check(lines)
+        shaper = self._shaper
+        if shaper is not None:
+            before, lines = lines, shaper.head(head.status, lines)
+            _check([line for line in lines if line not in before])
+            if shaper.changes_body:
+                lengths = []
+            else:
+                self._shaper = None
         if lengths:
             lines = lines + lengths
         elif not self._bodiless:
@@ -275,8 +280,8 @@ class Exchange:
         self._client.exchange_failed(begun=self.begun)
 
 
-def _lengths(head: ResponseHead) -> list[bytes]:
-    return [] if head.status == 204 else fields.values(head.headers, b"content-length")
+def _lengths(head: ResponseHead) -> tuple[bytes, ...]:
+    return () if head.status == 204 else fields.values(head.headers, b"content-length")
 
 
 def _check(lines: list[tuple[bytes, bytes]] | Headers) -> None:

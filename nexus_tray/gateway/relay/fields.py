@@ -4,7 +4,9 @@ Pure. May import `gateway.http` and `gateway.heads`. Runs on the gateway's event
 Names are always lower case here, and values bytes as they came.
 """
 
-from nexus_tray.gateway.http import Headers, Preview, Request
+from functools import lru_cache
+
+from nexus_tray.gateway.http import Fields, Headers, Preview, Request, once
 from nexus_tray.gateway.relay.heads import RequestHead, ResponseHead
 
 OUR_COOKIES = frozenset(
@@ -68,13 +70,22 @@ _NEVER_NAMED = frozenset((b"close", b"keep-alive", b"upgrade", b"host", b"origin
 _NOT_FORWARDED = frozenset((b"authorization", b"cookie", b"origin", b"expect"))
 
 
-def values(headers: Headers, name: bytes) -> list[bytes]:
+_NO_VALUES: tuple[bytes, ...] = ()
+
+
+def values(headers: Headers, name: bytes) -> tuple[bytes, ...]:
     """The values of all fields of that name, in order."""
-    return [value for key, value in headers if key == name]
+    if isinstance(headers, Fields):
+        return headers.by_name.get(name, _NO_VALUES)
+    return tuple(value for key, value in headers if key == name)
 
 
 def options(headers: Headers) -> frozenset[bytes]:
     """The connection options (RFC 9110, 7.6.1), in lower case."""
+    return once(headers, _options)
+
+
+def _options(headers: Headers) -> frozenset[bytes]:
     joined = b",".join(values(headers, b"connection"))
     return frozenset(option.strip().lower() for option in joined.split(b",")) - {b""}
 
@@ -107,6 +118,7 @@ def is_event_stream(head: ResponseHead) -> bool:
     )
 
 
+@lru_cache(1024)
 def _dropped(name: bytes) -> bool:
     # An underscore reads as a hyphen to CGI-like servers: a second spelling of any name here.
     return (
@@ -120,9 +132,13 @@ def _dropped(name: bytes) -> bool:
 def end_to_end(headers: Headers) -> Headers:
     """What is left for us and OpenCode to see of a visitor's fields: without hop-by-hop
     fields, those that Connection names, and whatever proxies claim."""
+    return once(headers, _end_to_end)
+
+
+def _end_to_end(headers: Headers) -> Fields:
     named = options(headers) - _NEVER_NAMED
-    return tuple(
-        (name, value) for name, value in headers if name not in named and not _dropped(name)
+    return Fields(
+        [(name, value) for name, value in headers if name not in named and not _dropped(name)]
     )
 
 
@@ -138,6 +154,10 @@ def _is_our_cookie(pair: bytes) -> bool:
 
 def bears_our_cookie(headers: Headers) -> bool:
     """A cookie of ours is among the fields, valid or not."""
+    return once(headers, _bears_our_cookie)
+
+
+def _bears_our_cookie(headers: Headers) -> bool:
     return any(_is_our_cookie(pair) for pair in _cookies(headers))
 
 
@@ -148,24 +168,23 @@ def to_upstream(request: Request, authorization: bytes) -> list[tuple[bytes, byt
     and goes no further, so that OpenCode never compares the two (FACTS.md: the terminal's
     token request was refused when they differed).
     """
-    kept = _forwarded(request)
-    kept.append((b"authorization", authorization))
+    kept = [*once(request.headers, _forwarded), (b"authorization", authorization)]
     if request.websocket:
         kept += UPGRADE
     return kept
 
 
-def _forwarded(request: Request) -> list[tuple[bytes, bytes]]:
+def _forwarded(headers: Headers) -> Headers:
     """What any service gets of a visitor's fields: no credential, no cookie of ours."""
     kept = [
         (name, value)
-        for name, value in request.headers
+        for name, value in headers
         if name not in _NOT_FORWARDED and name not in FRAMING and name not in HOP_BY_HOP
     ]
-    cookies = [pair for pair in _cookies(request.headers) if not _is_our_cookie(pair)]
+    cookies = [pair for pair in _cookies(headers) if not _is_our_cookie(pair)]
     if cookies:
         kept.append((b"cookie", b"; ".join(cookies)))
-    return kept
+    return tuple(kept)
 
 
 def to_preview(request: Request, preview: Preview) -> list[tuple[bytes, bytes]]:
@@ -180,7 +199,9 @@ def to_preview(request: Request, preview: Preview) -> list[tuple[bytes, bytes]]:
     same = preview.authority == request.visitor.host
     seen = public if same else preview.origin.encode("ascii")
     kept = [
-        (name, value) for name, value in _forwarded(request) if name not in (b"host", b"referer")
+        (name, value)
+        for name, value in _forwarded(request.headers)
+        if name not in (b"host", b"referer")
     ]
     kept.insert(0, (b"host", preview.authority.encode("ascii")))
     if values(request.headers, b"origin"):  # judged: it is this address's own

@@ -102,7 +102,7 @@ class Reader(Generic[Head]):
 
     def _next_head(self) -> Head | None:
         while (end := self._find_end()) is not None:
-            head = self._parse(bytes(self._buffer[:end]))
+            head = self._parse(bytes(self._buffer[: end + 2]))
             del self._buffer[: end + 4]
             self._searched = 0
             self._body = self._frame(head)

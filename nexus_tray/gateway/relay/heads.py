@@ -9,10 +9,10 @@ differently are what request smuggling is made of, and the corners are where the
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-from nexus_tray.gateway.http import Headers
+from nexus_tray.gateway.http import Fields, Headers
 
 HEAD_LIMIT = 65_536
 """Bytes of a head, its empty line included (SECURITY.md 12)."""
@@ -20,10 +20,14 @@ HEAD_LIMIT = 65_536
 FIELDS_LIMIT = 128
 """Field lines of a head."""
 
-_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([\x21-\x7e]+) HTTP/1\.([01])")
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([\x21-\x7e]++) HTTP/1\.([01])\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?\r\n")
 # Possessive: an attacker's line must not make the match go back over it (ReDoS, CWE-1333).
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)")
+_NAME = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+_FIELD = re.compile(rb"%b:%b" % (_NAME, _VALUE))
+_BLOCK = re.compile(rb"(?:%b:%b\r\n)*+" % (_NAME, _VALUE))
+_LINES = re.compile(rb"(%b):[ \t]*+(%b)\r\n" % (_NAME, _VALUE))
 
 
 class Refused(Exception):
@@ -36,8 +40,7 @@ class Refused(Exception):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request line and its fields: names in lower case, values without outer blanks."""
 
     method: bytes
@@ -46,8 +49,7 @@ class RequestHead:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """A status line and its fields. The reason phrase is not kept: nothing may read it."""
 
     status: int
@@ -60,34 +62,32 @@ def is_field(line: bytes) -> bool:
     return _FIELD.fullmatch(line) is not None
 
 
-def _fields(lines: Iterable[bytes]) -> Headers:
-    found = []
-    for line in lines:
-        match = _FIELD.fullmatch(line)
-        if match is None:
-            raise Refused(400, "A header line is malformed.")
-        found.append((match[1].lower(), match[2].strip(b" \t")))
+def parse_fields(block: bytes) -> Fields:
+    """Field lines, each with its end. Raises Refused."""
+    if _BLOCK.fullmatch(block) is None:
+        raise Refused(400, "A header line is malformed.")
+    found = _LINES.findall(block)
     if len(found) > FIELDS_LIMIT:
         raise Refused(431, "There are too many header lines.")
-    return tuple(found)
+    return Fields([(name.lower(), value.rstrip(b" \t")) for name, value in found])
 
 
-def parse_request(head: bytes) -> RequestHead:
-    """The head up to and without its empty line (RFC 9112, 3). Raises Refused."""
-    first, *lines = head.split(b"\r\n")
-    match = _REQUEST_LINE.fullmatch(first)
+def parse_request(head: bytes, fields_of: Callable[[bytes], Fields] = parse_fields) -> RequestHead:
+    """The head up to and with the end of its last line, without the empty one (RFC 9112, 3).
+    Raises Refused."""
+    match = _REQUEST_LINE.match(head)
     if match is None:
         raise Refused(400, "The request line is malformed.")
-    return RequestHead(match[1], match[2], int(match[3]), _fields(lines))
+    method, target, minor = match.groups()
+    return RequestHead(method, target, 1 if minor == b"1" else 0, fields_of(head[match.end() :]))
 
 
 def parse_response(head: bytes) -> ResponseHead:
-    """The head up to and without its empty line (RFC 9112, 4). Raises Refused."""
-    first, *lines = head.split(b"\r\n")
-    match = _STATUS_LINE.fullmatch(first)
+    """As `parse_request` (RFC 9112, 4). Raises Refused."""
+    match = _STATUS_LINE.match(head)
     if match is None:
         raise Refused(502, "The status line is malformed.")
-    return ResponseHead(int(match[2]), int(match[1]), _fields(lines))
+    return ResponseHead(int(match[2]), int(match[1]), parse_fields(head[match.end() :]))
 
 
 def _write_fields(first: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

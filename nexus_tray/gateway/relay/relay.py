@@ -17,6 +17,7 @@ from nexus_tray.gateway.limits.limits import Limits
 from nexus_tray.gateway.limits.rules import Rules
 from nexus_tray.gateway.meter import Meters
 from nexus_tray.gateway.proof import Proofs
+from nexus_tray.gateway.relay.known import KnownBlocks
 from nexus_tray.gateway.relay.pool import UpstreamPool
 from nexus_tray.gateway.routes import Table
 
@@ -81,6 +82,7 @@ class Relay:
         self.own_ports: frozenset[int] = frozenset()  # from where this program itself asks
         self.pool = UpstreamPool(bounds, clock, self.meters.opencode)
         self.proofs = Proofs(clock)
+        self.known = KnownBlocks()
         self.routes: Table = {}
         self.on_denial: Callable[[str, str], None] = _nobody_told
         self._connections: dict[Connection, None] = {}  # in the order of their coming

@@ -26,7 +26,7 @@ from nexus_tray.gateway.relay import answers, fields, rules
 from nexus_tray.gateway.relay.answering import Answering
 from nexus_tray.gateway.relay.exchange import Exchange
 from nexus_tray.gateway.relay.framing import End, Reader
-from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead, parse_request
+from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.wire import State
 from nexus_tray.gateway.signin.reading import refuse_more_than_reading
@@ -46,7 +46,7 @@ class VisitorConnection(Answering):
     def __init__(self, relay: Relay, entrance: Entrance) -> None:
         super().__init__(relay)
         self._entrance = entrance
-        self._reader = Reader(parse_request, rules.judge_request)
+        self._reader = Reader(relay.known.parse_request, rules.judge_request)
         self._pumping = False
         self._foreign = False
 

@@ -8,7 +8,7 @@ import re
 import zlib
 from collections import OrderedDict
 
-from nexus_tray.gateway.http import Headers
+from nexus_tray.gateway.http import Headers, once
 
 LEVEL = 6
 KEPT_BYTES = 24 * 1024 * 1024
@@ -19,6 +19,10 @@ Key = tuple[bytes, str, int]
 
 def accepts_gzip(headers: Headers) -> bool:
     """Whether the visitor takes gzip (RFC 9110, 12.5.3): named or `*`, and not with q=0."""
+    return once(headers, _accepts_gzip)
+
+
+def _accepts_gzip(headers: Headers) -> bool:
     listed = b",".join(value for name, value in headers if name == b"accept-encoding")
     weights: dict[str, float] = {}
     for item in listed.decode("latin-1").lower().split(","):

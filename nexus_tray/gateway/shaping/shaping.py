@@ -17,6 +17,7 @@ Decided on purpose:
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from nexus_tray.gateway.http import Headers, Request, Shaper, Upstream
@@ -94,28 +95,46 @@ class Plan:
     cache: bytes | None = None
 
 
+NOTHING = Plan()
+
+
 def plan(request: Request, status: int, headers: Headers) -> Plan:
     """Decide from the request and the response's head; see the module's text for why."""
     fields = dict(headers)
-    kind = fields.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
+    kind, text = _kind(fields.get(b"content-type", b""))
     control = fields.get(b"cache-control", b"").lower()
     if kind == "text/event-stream" or status in (101, 204, 206, 304):
-        return Plan()
+        return NOTHING
     html = kind in ("text/html", "application/xhtml+xml")
     asset = request.path.startswith("/assets/") and not html and status == 200
     cache = None if control else caching(kind, asset)
     length = fields.get(b"content-length", b"")
     plain = fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
     if request.method == "HEAD" or not plain or b"no-transform" in control:
-        return Plan(cache=cache)
-    return Plan(
+        return _plan(cache=cache)
+    size = int(length) if length.isdigit() else None
+    return _plan(
         inject=kind == "text/html" and status == 200 and request.visitor.door.holds_events,
-        gzip=bool(TEXTS.fullmatch(kind))
-        and accepts_gzip(request.headers)
-        and not (length.isdigit() and int(length) < SMALLEST),
-        keep=asset and request.method == "GET" and length.isdigit() and int(length) <= KEPT_BYTES,
+        gzip=text and (size is None or size >= SMALLEST) and accepts_gzip(request.headers),
+        keep=asset and request.method == "GET" and size is not None and size <= KEPT_BYTES,
         cache=cache,
     )
+
+
+@lru_cache(256)
+def _kind(content_type: bytes) -> tuple[str, bool]:
+    """The media type, and whether it is one that compresses well."""
+    kind = content_type.split(b";")[0].strip().lower().decode("latin-1")
+    return kind, TEXTS.fullmatch(kind) is not None
+
+
+@lru_cache(64)
+def _plan(
+    *, inject: bool = False, gzip: bool = False, keep: bool = False, cache: bytes | None
+) -> Plan:
+    """One value for each plan there is: it is asked for with every answer."""
+    made = Plan(inject, gzip, keep, cache)
+    return NOTHING if made == NOTHING else made
 
 
 def caching(kind: str, asset: bool) -> bytes:
@@ -140,8 +159,11 @@ class Shaping:
     def __call__(self, request: Request, status: int, headers: Headers) -> Shaper | None:
         """A shaper for this response, or None to pass it on untouched."""
         decided = plan(request, status, headers)
-        if decided == Plan():
+        if decided is NOTHING:
             return None
+        unchanged = not (decided.inject or decided.gzip)
+        if decided.cache is not None and unchanged and request.method != "HEAD":
+            return _Caching(decided.cache)  # HEAD's length may be wrong: it is left out below
         stages: list[Stage] = [Injection()] if decided.inject else []
         if decided.gzip:
             stages.append(self._gzip(request, headers, decided.keep))
@@ -158,8 +180,32 @@ class Shaping:
         return Kept(body) if body is not None else Keeping(self._kept, key)
 
 
+class _Caching:
+    """Only the caching field is added."""
+
+    changes_body = False
+
+    def __init__(self, cache: bytes) -> None:
+        self._field = (b"cache-control", cache)
+
+    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """One field more."""
+        del status
+        return [*headers, self._field]
+
+    def feed(self, data: bytes) -> bytes:
+        """As it is."""
+        return data
+
+    def finish(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
 class _Shaper:
     """Carries out a plan."""
+
+    changes_body = True
 
     def __init__(self, decided: Plan, origin: str, stages: Sequence[Stage]) -> None:
         self._plan = decided

@@ -18,8 +18,9 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from nexus_tray.gateway.http import DoorKind, Principal, Request, Visitor
+from nexus_tray.gateway.http import DoorKind, Headers, Principal, Request, Visitor, once
 from nexus_tray.gateway.signin.reference_clock import ReferenceClock
 from nexus_tray.model import Problem
 from nexus_tray.store.accounts import (
@@ -39,6 +40,7 @@ COOKIES = {
     DoorKind.LOCAL: "nexus_local",
 }
 PREVIEW_COOKIE = "__Host-nexus-preview"
+_OUR_NAMES = frozenset((*COOKIES.values(), PREVIEW_COOKIE))
 PREVIEW_SECONDS = 12 * 3600.0
 """Asked for anew then, without a password: a preview's own pages can have a pass sent to another
 browser, so what they can give away is not good for a week."""
@@ -90,11 +92,11 @@ class Sessions:
 
     def authenticate(self, request: Request) -> Principal | None:
         """Whose session this is, at this door and host; every doubt is None. Fast."""
-        token = _cookie(request)
-        if token is None:
+        borne = _borne(request)
+        if borne is None:
             return None
         try:
-            verified = self._cached(token) or self._verify(token)
+            verified = self._cached(borne) or self._verify(borne)
         except Problem:
             return None  # an unreadable store lets nobody in; the site says why
         if verified is None or not self._fits(verified, request.visitor):
@@ -166,27 +168,26 @@ class Sessions:
             self._accounts.touch(unsaved)
         self._accounts.end_expired()
 
-    def _cached(self, token: str) -> _Verified | None:
-        with self._lock:
-            verified = self._cache.get(fingerprint(token))
-            if verified is None or self._monotonic() - verified.at >= CACHED_SECONDS:
-                return None
-            return verified
+    def _cached(self, borne: "_Borne") -> _Verified | None:
+        verified = self._cache.get(borne.fingerprint)  # whoever ends one replaces the cache whole
+        if verified is None or self._monotonic() - verified.at >= CACHED_SECONDS:
+            return None
+        return verified
 
-    def _verify(self, token: str) -> _Verified | None:
+    def _verify(self, borne: "_Borne") -> _Verified | None:
         """Read the session. One that ended while we read must not enter the cache after
         it was cleaned, so then it is read again."""
         while True:
             with self._lock:
                 endings = self._endings
-            row = self._accounts.session(token)
+            row = self._accounts.session(borne.token)
             if row is None:
                 return None
-            verified = self._remember(token, row, endings)
+            verified = self._remember(borne, row, endings)
             if verified is not None:
                 return verified
 
-    def _remember(self, token: str, row: SessionRow, endings: int) -> _Verified | None:
+    def _remember(self, borne: "_Borne", row: SessionRow, endings: int) -> _Verified | None:
         kind, preview = DoorKind(row.door), bool(row.parent)
         principal = Principal(row.id, row.name, kind, row.expires_at, preview)
         with self._lock:
@@ -196,7 +197,7 @@ class Sessions:
             verified = _Verified(row, principal, self._monotonic(), seen_at)
             if len(self._cache) >= _MOST_CACHED:
                 self._cache.clear()
-            self._cache[fingerprint(token)] = verified
+            self._cache[borne.fingerprint] = verified
         return verified
 
     def _fits(self, verified: _Verified, visitor: Visitor) -> bool:
@@ -214,9 +215,9 @@ class Sessions:
     def _note(self, verified: _Verified) -> None:
         """Remember that it was used just now; `sweep` saves it."""
         now = self._wall()
-        with self._lock:
-            verified.seen_at = max(verified.seen_at, now)
-            if now - verified.row.seen_at >= _TOUCH_SECONDS:
+        verified.seen_at = max(verified.seen_at, now)
+        if now - verified.row.seen_at >= _TOUCH_SECONDS:
+            with self._lock:
                 self._unsaved[verified.row.id] = now
 
     def _forget_all(self) -> None:
@@ -235,23 +236,43 @@ class Sessions:
             self._on_end(session_id)
 
 
-def _cookie(request: Request) -> str | None:
-    """The token our cookie carries; None if it is missing, repeated or malformed.
+class _Borne(NamedTuple):
+    """A token that a cookie carries."""
+
+    token: str
+    fingerprint: bytes
+
+
+def _borne(request: Request) -> _Borne | None:
+    """What our cookie for this place carries; None if it is missing, repeated or malformed.
 
     Repeated is refused because somebody else set the other one (another port of the
     machine can, RFC 6265 8.5), and which is meant cannot be told.
     """
     visitor = request.visitor
     name = COOKIES[visitor.door.kind] if visitor.preview is None else PREVIEW_COOKIE
-    value = cookie_value(request, name)
-    return value if value is not None and _TOKEN.fullmatch(value) else None
+    return once(request.headers, _all_borne).get(name)
+
+
+def _all_borne(headers: Headers) -> dict[str, _Borne]:
+    """By the names of our cookies."""
+    values = [(name, _cookie_value(headers, name)) for name in _OUR_NAMES]
+    return {
+        name: _Borne(value, fingerprint(value))
+        for name, value in values
+        if value is not None and _TOKEN.fullmatch(value)
+    }
 
 
 def cookie_value(request: Request, name: str) -> str | None:
     """The value of the one cookie of that name; None if it is missing or repeated. Blanks are
     those of RFC 6265 only: others are a way past `__Host-`, for a sibling host to use."""
+    return _cookie_value(request.headers, name)
+
+
+def _cookie_value(headers: Headers, name: str) -> str | None:
     found = []
-    for key, value in request.headers:
+    for key, value in headers:
         if key == b"cookie":
             for pair in value.decode("latin-1").split(";"):
                 left, _, right = pair.strip(" \t").partition("=")

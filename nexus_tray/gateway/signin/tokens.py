@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nexus_tray.gateway.http import PREFIX, DoorKind, Principal, Request
+from nexus_tray.gateway.http import PREFIX, DoorKind, Headers, Principal, Request, once
 from nexus_tray.model import Problem
 from nexus_tray.store.accounts import fingerprint
 from nexus_tray.store.api_tokens import ApiTokens, TokenRow
@@ -41,7 +41,11 @@ class _Verified:
 
 def borne(request: Request) -> str | None:
     """The token a request bears, well formed or not; None: it bears none."""
-    values = [value for key, value in request.headers if key == b"authorization"]
+    return once(request.headers, _borne)
+
+
+def _borne(headers: Headers) -> str | None:
+    values = [value for key, value in headers if key == b"authorization"]
     for value in values:
         kind, _, rest = value.decode("latin-1").partition(" ")
         token = _of_basic(rest) if kind.lower() == "basic" else rest.strip()
