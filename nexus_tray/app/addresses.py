@@ -84,6 +84,13 @@ class Addresses:
                 self._watches[key] = AddressWatch(means, quick=quick, times=self._around.times)
             return self._watches[key]
 
+    def hurry(self) -> None:
+        """This machine woke, or is on another network: every address is visited anew."""
+        with self._lock:
+            watches = list(self._watches.values())
+        for watch in watches:
+            watch.hurry()
+
     def certificates(self, tunnel: TunnelSettings) -> tuple[CertificateReport, ...]:
         """What browsers meet at the tunnel's names. Takes seconds where one was not looked at
         for long; a name at which nothing could be seen is left out."""

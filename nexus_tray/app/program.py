@@ -23,7 +23,7 @@ from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import log_handler, metrics, network_door, traffic
+from nexus_tray.app import around_us, log_handler, metrics, network_door, traffic
 from nexus_tray.app.bundle import Bundler
 from nexus_tray.app.bundle import Sources as BundleSources
 from nexus_tray.app.checked_access import CheckedAccess
@@ -171,6 +171,8 @@ class Program:
                 note=self.supervisor.note,
             )
         )
+        around = around_us.watched(self._fleet.addresses, self.supervisor, journal.latest)
+        self._ending.callback(around.close)
         settings.listen(lambda now: self._door.set_routes(now.settings.tunnels))
         settings.listen(lambda now: self._door.set_limits(now.settings.access))
         settings.listen(lambda now: self.supervisor.adopt(self._fleet.entries(now.settings)))

@@ -55,6 +55,12 @@ class Restart:
 
 
 @dataclass(frozen=True)
+class Hurry:
+    """This machine woke, or is on another network: what waits for the network tries at once,
+    and what runs is probed at once."""
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time has passed; nothing else happened."""
 
@@ -91,7 +97,7 @@ class Observed:
     facts: Facts
 
 
-Input = Wish | Hold | Restart | Tick | Probed | Exited | Observed
+Input = Wish | Hold | Restart | Hurry | Tick | Probed | Exited | Observed
 
 
 class Report(Protocol):

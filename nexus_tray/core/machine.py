@@ -24,6 +24,7 @@ from nexus_tray.core.driver import (
     Exited,
     Failure,
     Hold,
+    Hurry,
     Input,
     Observed,
     Probed,
@@ -105,7 +106,7 @@ class Machine:
     failed attempts in a row and sets the next wait. `probing_run` is the run a probe is
     out for, or 0. `fault` is why we ended a run ourselves (None: it was asked of us);
     `unwell` what the last failed probe of this run stands for. `restarts` counts those
-    that nobody asked for.
+    that nobody asked for. `for_network`: what is waited for in BACKOFF is the network alone.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Machine:
     deadline: float | None = None
     probe_at: float | None = None
     probing_run: int = 0
+    for_network: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -153,6 +155,8 @@ def step(machine: Machine, item: Input, now: float, policy: Policy, chance: floa
             return _hold(machine, reason, now, policy)
         case Restart():
             return _restart(machine, now, policy)
+        case Hurry():
+            return _hurry(machine, now, policy)
         case Probed(run) if run == machine.run and machine.alive:
             return _probed(machine, item, now, policy)
         case Exited(run, failure) if run == machine.run and machine.alive:
@@ -226,6 +230,14 @@ def _restart(machine: Machine, now: float, policy: Policy) -> Stepped:
     if machine.alive:
         return _end(machine, now, policy)
     return _settle(machine, now, policy)
+
+
+def _hurry(machine: Machine, now: float, policy: Policy) -> Stepped:
+    if machine.state is S.BACKOFF and machine.for_network:
+        return _begin(replace(machine, tries=0), now, policy, again=True)
+    if machine.probe_at is not None:
+        machine = replace(machine, probe_at=min(machine.probe_at, now))
+    return machine, ()
 
 
 def _settle(machine: Machine, now: float, policy: Policy) -> Stepped:
@@ -305,7 +317,9 @@ def _back_off(
     if retry_after is not None:
         wait = max(wait, retry_after)
     machine = replace(_enter(machine, S.BACKOFF, now), tries=machine.tries + 1)
-    return replace(machine, deadline=now + wait), ()
+    # not where a time was asked for: it is somebody's who wants to be left alone till then
+    alone = cause is Cause.NETWORK and retry_after is None
+    return replace(machine, deadline=now + wait, for_network=alone), ()
 
 
 def _wait(tries: int, cause: Cause, policy: Policy, chance: float) -> float:

@@ -28,8 +28,9 @@ class Times:
     `often`: between visits while all is well; `failing`: while it is not; `hurry`: in the
     beginning, until an address answers; `rest`: the longest
     without a visit although visitors come. `fresh`: how long a new quick tunnel's name is not
-    looked up and its failures do not count; `settle`: the same for another tunnel's start, and
-    after this machine slept, which is known by `asleep` seconds without a look. `again`: the
+    looked up and its failures do not count; `settle`: failures do not count so long after another
+    tunnel's start, and after this machine slept (known by `asleep` seconds without a look, or
+    told by `hurry`) or came to another network. `again`: the
     least between two restarts, doubled each time up to `again_most`, until an address answers.
     """
 
@@ -51,7 +52,8 @@ class State:
     """What is remembered. Times in the clock of `now`; `failures` and `gone` count visits in a
     row, `gone` those that showed that Cloudflare does not know the tunnel. `partial`: what is
     wrong with one name while another leads here, `amiss` such visits in a row. `served`: the
-    count of visitors' requests at the last look. `restart`: this run should end now.
+    count of visitors' requests at the last look. `changed_at`: when this machine last woke, or
+    changed networks. `restart`: this run should end now.
     """
 
     run: int = 0
@@ -65,6 +67,7 @@ class State:
     reason: Reason | None = None
     amiss: int = 0
     partial: Reason | None = None
+    changed_at: float | None = None
     restart: bool = False
     restarts: int = 0
     restarted_at: float | None = None
@@ -79,17 +82,28 @@ def looked(state: State, run: int, served: int, now: float, times: Times) -> Sta
             served=served, failures=0, gone=0, reason=None, amiss=0, partial=None, restart=False,
         )  # fmt: skip
     if now - state.looked_at >= times.asleep:  # the machine slept, or cloudflared was away
-        later = max(state.due_at, now + times.settle)
-        state = replace(state, failures=0, gone=0, reason=None, restart=False, due_at=later)
+        state = hurried(state, now)
     if served != state.served:
         latest = (state.visited_at if state.visited_at is not None else state.since) + times.rest
         state = _well(replace(state, due_at=max(state.due_at, min(now + times.often, latest))))
     return replace(state, looked_at=now, served=served)
 
 
+def hurried(state: State, now: float) -> State:
+    """The machine woke, or is on another network: visit at once. That no address led
+    here says nothing any more, nor what is found before the network has settled."""
+    return replace(_well(state), due_at=now, changed_at=now)
+
+
 def early(state: State, now: float, times: Times, *, quick: bool) -> bool:
-    """Too early to look the name up, or to hold a failure against it."""
+    """Too early to look the name up."""
     return now - state.since < (times.fresh if quick else times.settle)
+
+
+def unsettled(state: State, now: float, times: Times, *, quick: bool) -> bool:
+    """Too early to hold a failure against it."""
+    changed = state.changed_at is not None and now - state.changed_at < times.settle
+    return changed or early(state, now, times, quick=quick)
 
 
 def visited(
@@ -105,7 +119,7 @@ def visited(
     """Every address of the tunnel was visited once. `online`: this machine has a network."""
     if run != state.run or not found:
         return state
-    new = early(state, now, times, quick=quick)
+    new = unsettled(state, now, times, quick=quick)
     again = times.hurry if new else times.failing
     state = replace(state, visited_at=now, due_at=now + again)
     if any(met.seen is Seen.OURS for met in found):
@@ -214,6 +228,7 @@ class AddressWatch:
         self._state = State()
         self._facts = Facts()
         self._visiting = False
+        self._changes = 0
 
     def first(self, run: int, hostname: str) -> Visit:
         """Visit once and wait for it (seconds): the caller wants to know whether cloudflared
@@ -235,13 +250,23 @@ class AddressWatch:
         with self._lock:
             begin = bool(names) and not self._visiting and now >= state.due_at
             self._visiting = self._visiting or begin
+            changes = self._changes
             outlook = Outlook(state.reason or state.partial, state.restart, self._facts)
         if begin:
             work = threading.Thread(
-                target=self._round, args=(run, names), name="address visit", daemon=True
+                target=self._round, args=(run, names, changes), name="address visit", daemon=True
             )
             work.start()
         return outlook
+
+    def hurry(self) -> None:
+        """This machine woke, or is on another network: the next look begins a visit, even beside
+        one that is under way, which may hang on a connection of before and counts no more."""
+        now = self._means.now()
+        with self._lock:
+            self._state = hurried(self._state, now)
+            self._visiting = False
+            self._changes += 1
 
     def _note_look(self, run: int) -> State:
         served, now = self._means.served(), self._means.now()
@@ -251,15 +276,18 @@ class AddressWatch:
             self._state = looked(self._state, run, served, now, self._times)
             return self._state
 
-    def _round(self, run: int, names: tuple[str, ...]) -> None:
+    def _round(self, run: int, names: tuple[str, ...], changes: int) -> None:
         try:
             with self._lock:
                 state = self._state
             soon = early(state, self._means.now(), self._times, quick=self._quick) and self._quick
-            self._note_visits(run, [self._visit(name, soon=soon) for name in names])
+            found = [self._visit(name, soon=soon) for name in names]
+            if changes == self._changes:
+                self._note_visits(run, found)
         finally:
             with self._lock:
-                self._visiting = False
+                if changes == self._changes:
+                    self._visiting = False
 
     def _visit(self, hostname: str, *, soon: bool) -> Visit:
         met = self._means.visit(hostname, soon)

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from nexus_tray.core.driver import Cause, Exited, Failure, Hold, Input, Probed, Restart, Tick, Wish
+from nexus_tray.core.driver import (
+    Cause,
+    Exited,
+    Failure,
+    Hold,
+    Hurry,
+    Input,
+    Probed,
+    Restart,
+    Tick,
+    Wish,
+)
 from nexus_tray.core.machine import (
     Effect,
     GaveUp,
@@ -96,6 +107,14 @@ TABLE: list[tuple[str, Sequence[Input], ServiceState, Sequence[Effect]]] = [
     ("a hold ends what runs", [RUN, Probed(1), Hold(NO_PASSWORD)], S.STOPPING, [Start(1), Stop(1)]),
     ("a hold and its end try again", [RUN, Exited(1, FATAL), Hold(NO_PASSWORD), Hold(None)],
      S.STARTING, [Start(1), GaveUp(BROKEN), Start(2)]),
+    ("what waits for the network need not any longer", [RUN, Exited(1, NETWORK), Hurry()],
+     S.STARTING, [Start(1), Start(2)]),
+    ("what crashed waits on", [RUN, Exited(1, CRASH), Hurry()], S.BACKOFF, [Start(1)]),
+    ("whom the other side asked to wait, waits", [RUN, Exited(1, LIMITED), Hurry()], S.BACKOFF,
+     [Start(1)]),
+    ("and so does who was given a time", [RUN, Exited(1, replace(NETWORK, retry_after=30.0)),
+     Hurry()], S.BACKOFF, [Start(1)]),
+    ("a network that came does not start what is not wished", [Hurry()], S.STOPPED, []),
     ("the end of a stop is no crash", [RUN, STOP, Exited(1, CRASH)], S.STOPPED,
      [Start(1), Stop(1)]),
 ]  # fmt: skip
@@ -119,6 +138,13 @@ def test_probes_come_on_time_and_one_at_a_time() -> None:
     assert play.after(POLICY.probe_starting).effects.count(Probe(1)) == 1
     play.take(Probed(1)).after(POLICY.probe_running)
     assert play.effects.count(Probe(1)) == 2
+
+
+def test_what_runs_is_probed_at_once_when_the_world_changed() -> None:
+    play = running().after(1.0)
+    known = play.effects.count(Probe(1))
+    assert play.take(Hurry()).after(0.0).effects.count(Probe(1)) == known + 1
+    assert play.take(Hurry()).after(0.0).effects.count(Probe(1)) == known + 1  # one is out
 
 
 def test_what_never_gets_ready_is_ended_and_backs_off() -> None:
@@ -247,6 +273,10 @@ class Walk(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.take(Restart())
+
+    @rule()
+    def hurry(self) -> None:
+        self.take(Hurry())
 
     @rule(seconds=st.floats(0.0, 90.0))
     def pass_time(self, seconds: float) -> None:

@@ -16,7 +16,9 @@ from nexus_tray.services.address_watch import (
     State,
     Times,
     early,
+    hurried,
     looked,
+    unsettled,
     visited,
 )
 from nexus_tray.services.public_visit import Seen, Visit
@@ -172,8 +174,18 @@ def test_a_new_quick_tunnel_gets_time() -> None:
 def test_after_sleep_it_begins_anew() -> None:
     state = after(BAD, BAD)
     later = looked(state, 1, 0, 90_000.0, T)
-    assert (later.failures, later.due_at) == (0, 90_000.0 + T.settle)
+    assert (later.failures, later.due_at) == (0, 90_000.0)  # visited at once
     assert not looked(after(*[BAD] * 3), 1, 0, 90_000.0, T).restart
+
+
+def test_who_woke_is_visited_at_once_and_given_time() -> None:
+    woken = hurried(after(BAD, BAD, BAD), 200.0)
+    assert (woken.failures, woken.reason, woken.due_at) == (0, None, 200.0)
+    for n in range(2):  # the network is not up yet: nobody is blamed, and it is tried often
+        woken = visited(woken, 1, [BAD], 200.0 + n * T.hurry, T, quick=False, online=True)
+        assert (woken.failures, woken.due_at) == (0, 200.0 + (n + 1) * T.hurry)
+    woken = visited(woken, 1, [BAD], 200.0 + T.settle, T, quick=False, online=True)
+    assert (woken.failures, woken.due_at) == (1, 200.0 + T.settle + T.failing)
 
 
 def test_one_name_of_several_that_fails_is_said_and_nothing_is_restarted() -> None:
@@ -204,30 +216,34 @@ steps = st.tuples(
     st.sampled_from([0, 0, 0, 1]),  # somebody came
     st.lists(visits, min_size=1, max_size=2),
     st.booleans(),
+    st.sampled_from([False, False, False, False, True]),  # on another network
 )
 
 
 @given(st.booleans(), st.lists(steps, max_size=80))
-def test_walk(quick: bool, walk: list[tuple[float, int, int, list[Visit], bool]]) -> None:
+def test_walk(quick: bool, walk: list[tuple[float, int, int, list[Visit], bool, bool]]) -> None:
     state, now, run, served = State(), 0.0, 1, 0
     bad: list[list[Visit]] = []
     restarts: list[float] = []
-    for pause, again, came, found, online in walk:
+    for pause, again, came, found, online, moved in walk:
         now += pause
+        if moved:
+            state = hurried(state, now)
+            assert state.due_at == now
         slept = now - state.looked_at >= T.asleep
         run, served = run + again, served + came
         before = state
         state = looked(state, run, served, now, T)
-        if came or again or run != before.run or slept:
+        if came or again or run != before.run or slept or moved:
             bad = []
         assert state.due_at <= now + T.rest
         if now < state.due_at or state.restart:
             continue
-        if before.visited_at is not None and before.run == run:  # never hurried
-            hurried = early(before, before.visited_at, T, quick=quick)
-            assert now - before.visited_at >= (T.hurry if hurried else T.failing)
+        if before.visited_at is not None and before.run == run and not (slept or moved):
+            new = unsettled(before, before.visited_at, T, quick=quick)
+            assert now - before.visited_at >= (T.hurry if new else T.failing)
         state = visited(state, run, found, now, T, quick=quick, online=online)
-        grace = early(state, now, T, quick=quick)
+        grace = unsettled(state, now, T, quick=quick)
         ours = any(one.seen in (Seen.OURS, Seen.GUARDED) for one in found)
         bad = [] if ours else bad if grace else [*bad, found]
         assert now < state.due_at <= now + T.often
@@ -310,6 +326,22 @@ def test_a_look_never_waits_and_visits_one_at_a_time() -> None:
     assert len(bed.visits) == 1
     bed.go.set()
     until(lambda: bed.seen, "the visit")
+
+
+def test_a_hurry_does_not_wait_for_a_visit_that_hangs_and_that_one_counts_no_more() -> None:
+    bed = Bed()
+    bed.answer = BAD
+    bed.go.clear()
+    bed.look(0.0)
+    until(lambda: len(bed.visits) == 1, "the visit over the old network")
+    bed.watch.hurry()
+    bed.look(0.1)
+    until(lambda: len(bed.visits) == 2, "another, at once")
+    bed.answer = OURS
+    bed.go.set()
+    until(lambda: not visiting(), "the end of both")
+    assert bed.watch.look(1, (HOST,)).facts.proved_at
+    assert bed.watch._state.failures == 0
 
 
 def test_a_quick_tunnels_first_visit_looks_no_name_up() -> None:
