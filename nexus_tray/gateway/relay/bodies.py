@@ -25,8 +25,8 @@ class Body(Protocol):
 
     done: bool
 
-    def decode(self, buffer: bytearray) -> bytes:
-        """Remove what belongs to the body from the front of `buffer`; its payload."""
+    def take(self, buffer: bytes, at: int) -> tuple[bytes, int]:
+        """The payload of what belongs to the body in `buffer` from `at` on, and where that ends."""
 
     def closed(self) -> None:
         """The peer has closed. Raises Refused when the body was cut short by that."""
@@ -39,13 +39,17 @@ class LengthBody:
         self.left = length
         self.done = length == 0
 
-    def decode(self, buffer: bytearray) -> bytes:
-        """At most what is left."""
-        data = bytes(buffer[: self.left])
-        del buffer[: self.left]
-        self.left -= len(data)
+    def take(self, buffer: bytes, at: int) -> tuple[bytes, int]:
+        """At most what is left; a whole piece goes on as it came, without a copy."""
+        here = len(buffer) - at
+        if here <= self.left:
+            data = buffer[at:] if at else buffer
+        else:
+            data = buffer[at : at + self.left]
+            here = self.left
+        self.left -= here
         self.done = self.left == 0
-        return data
+        return data, at + here
 
     def closed(self) -> None:
         """Too early, unless nothing was left."""
@@ -58,11 +62,9 @@ class UntilCloseBody:
 
     done = False
 
-    def decode(self, buffer: bytearray) -> bytes:
+    def take(self, buffer: bytes, at: int) -> tuple[bytes, int]:
         """Everything."""
-        data = bytes(buffer)
-        buffer.clear()
-        return data
+        return buffer[at:] if at else buffer, len(buffer)
 
     def closed(self) -> None:
         """This is its end."""
@@ -80,37 +82,35 @@ class ChunkedBody:
     def __init__(self) -> None:
         self.done = False
         self._left = 0
-        self._step: Callable[[bytearray, int], int | None] = self._size
+        self._step: Callable[[bytes, int], int | None] = self._size
         self._trailer = 0
         self._out: list[bytes] = []
 
-    def decode(self, buffer: bytearray) -> bytes:
+    def take(self, buffer: bytes, at: int) -> tuple[bytes, int]:
         """The payload of all chunks that are there, joined."""
-        position: int = 0
         while not self.done:
-            after = self._step(buffer, position)
+            after = self._step(buffer, at)
             if after is None:
                 break
-            position = after
-        del buffer[:position]
+            at = after
         data = b"".join(self._out)
         self._out.clear()
-        return data
+        return data, at
 
     def closed(self) -> None:
         """Too early, unless the last chunk was seen."""
         if not self.done:
             raise Refused(400, "The body was cut short.")
 
-    def _line(self, buffer: bytearray, position: int, most: int) -> bytes | None:
+    def _line(self, buffer: bytes, position: int, most: int) -> bytes | None:
         end = buffer.find(b"\r\n", position, position + most + 2)
         if end >= 0:
-            return bytes(buffer[position:end])
+            return buffer[position:end]
         if len(buffer) - position >= most + 2 or b"\n" in buffer[position:]:
             raise Refused(400, "A chunk is malformed.")
         return None
 
-    def _size(self, buffer: bytearray, position: int) -> int | None:
+    def _size(self, buffer: bytes, position: int) -> int | None:
         line = self._line(buffer, position, _CHUNK_LINE_LIMIT)
         if line is None:
             return None
@@ -120,8 +120,8 @@ class ChunkedBody:
         self._step = self._data if self._left else self._trailers
         return position + len(line) + 2
 
-    def _data(self, buffer: bytearray, position: int) -> int | None:
-        data = bytes(buffer[position : position + self._left])
+    def _data(self, buffer: bytes, position: int) -> int | None:
+        data = buffer[position : position + self._left]
         if not data:
             return None
         self._out.append(data)
@@ -130,8 +130,8 @@ class ChunkedBody:
             self._step = self._data_end
         return position + len(data)
 
-    def _data_end(self, buffer: bytearray, position: int) -> int | None:
-        end = bytes(buffer[position : position + 2])
+    def _data_end(self, buffer: bytes, position: int) -> int | None:
+        end = buffer[position : position + 2]
         if not b"\r\n".startswith(end):
             raise Refused(400, "A chunk is longer than it says.")
         if len(end) < 2:
@@ -139,7 +139,7 @@ class ChunkedBody:
         self._step = self._size
         return position + 2
 
-    def _trailers(self, buffer: bytearray, position: int) -> int | None:
+    def _trailers(self, buffer: bytes, position: int) -> int | None:
         line = self._line(buffer, position, TRAILER_LIMIT - self._trailer)
         if line is None:
             return None

@@ -38,24 +38,29 @@ class Reader(Generic[Head]):
     ) -> None:
         self._parse: Callable[[bytes], Head] = parse
         self._frame: Callable[[Head], Body | None] = frame
-        self._buffer = bytearray()
+        self._buffer = b""
+        self._at = 0  # what is before it has been told
         self._searched = 0
         self._body: Body | None = None
         self._over = False
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the peer."""
-        self._buffer += data
+        """Bytes from the peer. They are not copied unless others before them wait."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at, self._searched = data, 0, 0
+        else:
+            self._searched = max(self._searched - self._at, 0)
+            self._buffer, self._at = self._buffer[self._at :] + data, 0
 
     @property
     def pending(self) -> int:
         """Bytes held that no event has told yet."""
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     @property
     def between(self) -> bool:
         """Waiting for a head, of which nothing has come."""
-        return self._body is None and not self._buffer
+        return self._body is None and self._at == len(self._buffer)
 
     @property
     def whole(self) -> bool:
@@ -66,14 +71,17 @@ class Reader(Generic[Head]):
         """The next event; None: more bytes, or `restart`, are needed first."""
         if self._over:
             return None
-        if self._body is None:
+        body = self._body
+        if body is None:
             return self._next_head()
-        if not self._body.done and self._buffer:
-            data = self._body.decode(self._buffer)
+        if not body.done and self._at < len(self._buffer):
+            data, self._at = body.take(self._buffer, self._at)
             if data:
                 return data
-        if self._body.done:
+        if body.done:
             self._over = True
+            if self._at == len(self._buffer):  # else it would stay in memory while all is quiet
+                self._buffer, self._at, self._searched = b"", 0, 0
             return END
         return None
 
@@ -92,19 +100,17 @@ class Reader(Generic[Head]):
             raise RuntimeError("the present message is not over")
         self._body = None
         self._over = False
-        self._searched = 0
 
     def take_rest(self) -> bytes:
         """All bytes held: after 101 they are no longer HTTP."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
+        data = self._buffer[self._at :]
+        self._buffer, self._at = b"", 0
         return data
 
     def _next_head(self) -> Head | None:
         while (end := self._find_end()) is not None:
-            head = self._parse(bytes(self._buffer[: end + 2]))
-            del self._buffer[: end + 4]
-            self._searched = 0
+            head = self._parse(self._buffer[self._at : end + 2])
+            self._at = self._searched = end + 4
             self._body = self._frame(head)
             if self._body is not None:
                 return head
@@ -112,15 +118,17 @@ class Reader(Generic[Head]):
 
     def _find_end(self) -> int | None:
         """Where the head's empty line is. What can never become a head is refused at once."""
-        buffer = self._buffer
-        if buffer and not 0x41 <= buffer[0] <= 0x5A:  # methods and "HTTP/": a capital letter
+        buffer, at = self._buffer, self._at
+        if at == len(buffer):
+            return None
+        if not 0x41 <= buffer[at] <= 0x5A:  # methods and "HTTP/": a capital letter
             raise Refused(400, "That is not HTTP.")
-        end = buffer.find(b"\r\n\r\n", max(self._searched - 3, 0), HEAD_LIMIT)
+        end = buffer.find(b"\r\n\r\n", max(self._searched - 3, at), at + HEAD_LIMIT)
         if end >= 0:
             return end
-        if _BARE_LF.search(buffer, self._searched):
+        if _BARE_LF.search(buffer, max(self._searched, at)):
             raise Refused(400, "A line ends without a carriage return.")
-        if len(buffer) >= HEAD_LIMIT:
+        if len(buffer) - at >= HEAD_LIMIT:
             raise Refused(431, "The head is larger than 64 KiB.")
         self._searched = len(buffer)
         return None
