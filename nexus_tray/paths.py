@@ -68,6 +68,11 @@ class Paths:
         return self.data / "jobs.json"
 
     @property
+    def unfinished_file(self) -> Path:
+        """OpenCode's sessions whose turn is not finished (`store.unfinished`)."""
+        return self.data / "unfinished.json"
+
+    @property
     def zones(self) -> Path:
         """One origin certificate of Cloudflare's for each zone, `<zone id>.pem`. Secret."""
         return self.data / "cloudflare" / "zones"

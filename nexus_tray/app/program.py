@@ -23,7 +23,7 @@ from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import around_us, log_handler, metrics, network_door, traffic
+from nexus_tray.app import around_us, log_handler, metrics, network_door, opencode_care, traffic
 from nexus_tray.app.bundle import Bundler
 from nexus_tray.app.bundle import Sources as BundleSources
 from nexus_tray.app.checked_access import CheckedAccess
@@ -52,7 +52,6 @@ from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
 from nexus_tray.model import Level, Problem, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
-from nexus_tray.services.activity import ActivityWatch
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.logs import LogStore
@@ -135,7 +134,7 @@ class Program:
             ),
         )
         self._ending.callback(self._traffic.close)
-        self._watch = ActivityWatch(self.supervisor.set_activity)
+        self._watch = opencode_care.followed(paths, self.supervisor.set_activity)
         self._ending.callback(self._watch.close)
         login_path = LoginPath(os.environ)
         self._doctor = Doctor(

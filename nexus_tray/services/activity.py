@@ -43,6 +43,8 @@ REPLIES = ("once", "always", "reject")
 class ActivityWatch:
     """Follows one OpenCode at a time. `publish` is called from its thread, and must not
     block; None means that nothing is known (OpenCode is down, or of an unknown version).
+    `unfinished`: whose turn an earlier life of the program left broken off; `keep` hears, from
+    the thread, whose would be if everything ended now, at each change.
     """
 
     def __init__(
@@ -50,15 +52,18 @@ class ActivityWatch:
         publish: Callable[[Activity | None], None],
         *,
         clock: Callable[[], float] = time.time,
+        unfinished: frozenset[str] = frozenset(),
+        keep: Callable[[frozenset[str]], None] = lambda _: None,
     ) -> None:
         self._publish = publish
+        self._keep = keep
         self._clock = clock
         self._changed = threading.Condition()
         self._upstream: Upstream | None = None
         self._since_ms = 0.0
         self._stream: EventStream | None = None
         self._closed = False
-        self._ledger = Ledger()
+        self._ledger = Ledger(unfinished)
         self._shown: Activity | None = None
         self._shown_at = 0.0
         self._thread = threading.Thread(target=self._run, name="opencode activity", daemon=True)
@@ -131,6 +136,7 @@ class ActivityWatch:
             if gone:
                 # a restart forgets who worked, and the page must not: they were broken off
                 self._ledger = Ledger(self._ledger.broken_off(self._clock()))
+                self._keep(self._ledger.unfinished())
                 self._show(None)
 
     def _next_upstream(self) -> Upstream | None:
@@ -170,6 +176,7 @@ class ActivityWatch:
         while True:
             now = time.monotonic()
             if dirty and now >= self._shown_at + INTERVAL:
+                self._keep(self._ledger.unfinished())  # now: after a kill it is too late
                 self._show(self._ledger.activity())
                 dirty = False
             if (rechecks and now >= began + rechecks[0]) or stream.lost != lost:

@@ -78,16 +78,21 @@ class Ledger:
         asked = {question.directory for question in self._questions.values()}
         return recent | asked | set(self._working.values())
 
+    def unfinished(self) -> frozenset[str]:
+        """Whose turn is broken off if everything ends now: who works or waits, and who was broken
+        off before and has not worked since. What a subagent does, its caller is to go on with."""
+        working = {self._root(session_id) for session_id in self._working}
+        waiting = {self._root(question.session_id) for question in self._questions.values()}
+        return frozenset(sorted(self._broken_off | working | waiting)[:MOST_KEPT])
+
     def broken_off(self, now: float) -> frozenset[str]:
-        """Whose turn is broken off if this OpenCode has just ended: who worked, and who was broken
-        off before and has not worked since. What a subagent did, its caller is to go on with. An
-        OpenCode that ends in good order aborts everybody first (measured: 0.1 s before)."""
+        """Whose turn is broken off if this OpenCode has just ended: `unfinished`, and who was
+        aborted by its end (one that ends in good order aborts everybody first; measured: 0.1 s
+        before)."""
         aborted = {
             self._root(key) for key, at in self._aborted.items() if now - at < ABORTED_BY_ITS_END
         }
-        working = {self._root(session_id) for session_id in self._working}
-        waiting = {self._root(question.session_id) for question in self._questions.values()}
-        return frozenset(sorted(self._broken_off | working | waiting | aborted)[:MOST_KEPT])
+        return frozenset(sorted(self.unfinished() | aborted)[:MOST_KEPT])
 
     # events
 
