@@ -1,5 +1,6 @@
 """The whole program with the real OpenCode and no tunnel: the quickest whole product to break."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from nexus_tray.model import SessionState, Snapshot
@@ -35,6 +36,11 @@ def state_of(snapshot: Snapshot, session: str) -> SessionState | None:
     """What the session does; None: nothing is known of it."""
     known = snapshot.activity.sessions if snapshot.activity is not None else ()
     return next((one.state for one in known if one.id == session), None)
+
+
+def shows(session: str, state: SessionState) -> Callable[[Snapshot], bool]:
+    """Whether a snapshot shows the session like that."""
+    return lambda snapshot: state_of(snapshot, session) is state
 
 
 def said(visitor: Visitor, session: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from nexus_tray.model import SessionState
 from tests.e2e.program import Program, Visitor, wait_until
-from tests.faults.children import begin, house, said, say, state_of
+from tests.faults.children import begin, house, said, say, shows, state_of
 from tests.opencode_lab.provider import Provider
 
 pytestmark = pytest.mark.timeout(180)
@@ -64,7 +64,7 @@ def ready(program: Program) -> Visitor:
 def answered(program: Program, visitor: Visitor, session: str, text: str) -> None:
     """The agent has said this there, and works no more."""
     wait_until(lambda: text in said(visitor, session), 30, f"“{text}”")
-    program.wait_for(lambda s: state_of(s, session) is SessionState.IDLE, 30, f"after “{text}”")
+    program.wait_for(shows(session, SessionState.IDLE), 30, f"after “{text}”")
 
 
 def test_whatever_ends_the_program_what_it_broke_off_is_said_after_the_next_start(
@@ -76,14 +76,10 @@ def test_whatever_ends_the_program_what_it_broke_off_is_said_after_the_next_star
     answered(program, visitor, rested, "Hello from the lab")
     for way, end in ENDS.items():
         session = begin(visitor, "SLOW")
-        program.wait_for(
-            lambda s, key=session: state_of(s, key) is SessionState.WORKING, 30, f"{way}: at work"
-        )
+        program.wait_for(shows(session, SessionState.WORKING), 30, f"{way}: at work")
         end(program)
         visitor = ready(program)
-        seen = program.wait_for(
-            lambda s, key=session: state_of(s, key) is SessionState.INTERRUPTED, 30, way
-        )
+        seen = program.wait_for(shows(session, SessionState.INTERRUPTED), 30, way)
         assert state_of(seen, rested) is SessionState.IDLE, way
         say(visitor, session, "hello again")
         answered(program, visitor, session, "hello again")
