@@ -280,7 +280,7 @@ class Door:
                 site,
                 Shaping(lambda: self._upstream),
                 None if sys.platform == "win32" else self._paths.tunnel_socket,
-                bounds=Bounds(connections=descriptors.visitors(Bounds.connections)),
+                bounds=Bounds(connections=descriptors.visitors(Bounds().connections)),
                 on_upstream=copy,
                 on_end=self._bridge.close,
             )

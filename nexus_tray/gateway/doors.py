@@ -18,7 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from nexus_tray.gateway.http import Door, DoorKind, Headers, Visitor, once
+from nexus_tray.gateway.headers import Headers, once
+from nexus_tray.gateway.http import Door, DoorKind, Visitor
 from nexus_tray.gateway.peers import is_foreign
 from nexus_tray.gateway.relay import fields
 from nexus_tray.gateway.relay.heads import Refused, RequestHead

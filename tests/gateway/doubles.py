@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_tray.gateway.bounds import Bounds
+from nexus_tray.gateway.headers import Headers
 from nexus_tray.gateway.http import (
     Channel,
     DoorKind,
-    Headers,
     Principal,
     Request,
     Response,

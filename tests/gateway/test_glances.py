@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway.http import Fields, Headers, once
+from nexus_tray.gateway.headers import Fields, Headers, once
 from nexus_tray.gateway.relay import heads, rules
 from nexus_tray.gateway.relay.bodies import LengthBody
 from nexus_tray.gateway.relay.heads import Refused, RequestHead

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.gateway.bounds import Bounds
-from nexus_tray.gateway.http import Channel, Headers, Principal, Request, Response, Shaper, Upstream
+from nexus_tray.gateway.headers import Headers
+from nexus_tray.gateway.http import Channel, Principal, Request, Response, Shaper, Upstream
 from nexus_tray.gateway.loops import new_loop
 from nexus_tray.gateway.routes import OPENCODE_ONLY
 from nexus_tray.gateway.server import Gateway

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nexus_tray.gateway.http import Door, DoorKind, Headers, Request, Visitor
+from nexus_tray.gateway.headers import Headers
+from nexus_tray.gateway.http import Door, DoorKind, Request, Visitor
 from nexus_tray.gateway.relay import fields, rules
 from nexus_tray.gateway.relay.bodies import ChunkedBody, LengthBody, UntilCloseBody
 from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.gateway.http import Door, DoorKind, Headers, Request, Upstream, Visitor
+from nexus_tray.gateway.headers import Headers
+from nexus_tray.gateway.http import Door, DoorKind, Request, Upstream, Visitor
 from nexus_tray.gateway.shaping.compression import KeptBodies, accepts_gzip
 from nexus_tray.gateway.shaping.csp import amended
 from nexus_tray.gateway.shaping.shaping import IMMUTABLE, SCRIPT_TAG, Injection, Shaping

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nexus_tray.gateway.http import Door, DoorKind, Headers, Request, Visitor
+from nexus_tray.gateway.headers import Headers
+from nexus_tray.gateway.http import Door, DoorKind, Request, Visitor
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.reference_clock import ReferenceClock
 from nexus_tray.gateway.signin.sessions import Sessions

@@ -54,7 +54,7 @@ def gateway(folder: Path, port: int) -> None:
     passwords = Counting()
     world = open_site(folder, passwords, now=time.time())
     upstream = Upstream("127.0.0.1", port, CREDENTIAL)
-    bounds = Bounds(connections=descriptors.visitors(Bounds.connections))
+    bounds = Bounds(connections=descriptors.visitors(Bounds().connections))
     shape = Shaping(lambda: upstream)
     door = Gateway(world.site, shape, folder / "run" / "gateway.sock", 0, bounds)
     door.set_limits(AccessSettings())

@@ -8,7 +8,8 @@ May import `gateway.*` below the relay. Runs on the gateway's event loop.
 import asyncio
 from typing import Protocol
 
-from nexus_tray.gateway.http import Headers, Preview, Principal, Request, Shape, Shaper
+from nexus_tray.gateway.headers import Headers
+from nexus_tray.gateway.http import Preview, Principal, Request, Shape, Shaper
 from nexus_tray.gateway.relay import fields, heads
 from nexus_tray.gateway.relay.answers import phrase
 from nexus_tray.gateway.relay.bodies import LAST_CHUNK, chunk

@@ -6,7 +6,8 @@ Names are always lower case here, and values bytes as they came.
 
 from functools import lru_cache
 
-from nexus_tray.gateway.http import Fields, Headers, Preview, Request, once
+from nexus_tray.gateway.headers import Fields, Headers, once
+from nexus_tray.gateway.http import Preview, Request
 from nexus_tray.gateway.relay.heads import RequestHead, ResponseHead
 
 OUR_COOKIES = frozenset(
@@ -216,12 +217,12 @@ def to_preview(request: Request, preview: Preview) -> list[tuple[bytes, bytes]]:
 
 def personal(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The same answer, for the signed-in person and no shared cache."""
-    kept = [
-        (name, value)
-        for name, value in lines
-        if name not in _FOR_CACHES and not name.startswith((b"cf-", b"cloudflare-"))
-    ]
-    return [*kept, *_PERSONAL]
+    return [*(line for line in lines if not _is_for_caches(line[0])), *_PERSONAL]
+
+
+@lru_cache(1024)
+def _is_for_caches(name: bytes) -> bool:
+    return name in _FOR_CACHES or name.startswith((b"cf-", b"cloudflare-"))
 
 
 def to_visitor(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -229,16 +230,22 @@ def to_visitor(headers: Headers) -> list[tuple[bytes, bytes]]:
     of ours (a page of an agent's making must not sign anybody in or out, nor clear the cookies of
     the whole domain), and no challenge, for a browser would ask its user for OpenCode's password.
     """
-    named = options(headers) - _NEVER_NAMED
-    return [
-        (name, value)
-        for name, value in headers
-        if name not in named
-        and name not in HOP_BY_HOP
+    told = [
+        line
+        for line in headers
+        if _is_told(line[0]) and not (line[0] == b"set-cookie" and _is_our_cookie(line[1]))
+    ]
+    named = options(headers) - _NEVER_NAMED if values(headers, b"connection") else ()
+    return [line for line in told if line[0] not in named] if named else told
+
+
+@lru_cache(1024)
+def _is_told(name: bytes) -> bool:
+    return (
+        name not in HOP_BY_HOP
         and name not in FRAMING
         and name not in (b"www-authenticate", b"clear-site-data")
-        and not (name == b"set-cookie" and _is_our_cookie(value))
-    ]
+    )
 
 
 def from_preview(request: Request, preview: Preview, headers: Headers) -> list[tuple[bytes, bytes]]:

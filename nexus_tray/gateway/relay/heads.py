@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from nexus_tray.gateway.http import Fields, Headers
+from nexus_tray.gateway.headers import Fields, Headers
 
 HEAD_LIMIT = 65_536
 """Bytes of a head, its empty line included (SECURITY.md 12)."""

@@ -12,7 +12,7 @@ cloudflared writes one field that differs with each request, Cf-Ray. Nobody behi
 
 import re
 
-from nexus_tray.gateway.http import Fields
+from nexus_tray.gateway.headers import Fields
 from nexus_tray.gateway.relay.heads import RequestHead, parse_fields, parse_request
 
 MOST_BLOCKS = 128

@@ -11,7 +11,8 @@ upstream, and its connection is closed, for nobody knows where the next request 
 import re
 from urllib.parse import unquote_to_bytes
 
-from nexus_tray.gateway.http import Headers, Request, once
+from nexus_tray.gateway.headers import Headers, once
+from nexus_tray.gateway.http import Request
 from nexus_tray.gateway.relay import fields
 from nexus_tray.gateway.relay.bodies import Body, ChunkedBody, LengthBody, UntilCloseBody
 from nexus_tray.gateway.relay.heads import Refused, RequestHead, ResponseHead

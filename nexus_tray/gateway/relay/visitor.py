@@ -14,14 +14,8 @@ from dataclasses import replace
 
 from nexus_tray.gateway import routes
 from nexus_tray.gateway.doors import Entrance
-from nexus_tray.gateway.http import (
-    PREFIX,
-    Headers,
-    Preview,
-    Principal,
-    Request,
-    Shaper,
-)
+from nexus_tray.gateway.headers import Headers
+from nexus_tray.gateway.http import PREFIX, Preview, Principal, Request, Shaper
 from nexus_tray.gateway.relay import answers, fields, rules
 from nexus_tray.gateway.relay.answering import Answering
 from nexus_tray.gateway.relay.exchange import Exchange

@@ -8,7 +8,7 @@ import re
 import zlib
 from collections import OrderedDict
 
-from nexus_tray.gateway.http import Headers, once
+from nexus_tray.gateway.headers import Headers, once
 
 LEVEL = 6
 KEPT_BYTES = 24 * 1024 * 1024

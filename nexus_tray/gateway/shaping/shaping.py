@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from nexus_tray.gateway.http import Headers, Request, Shaper, Upstream
+from nexus_tray.gateway.headers import Headers
+from nexus_tray.gateway.http import Request, Shaper, Upstream
 from nexus_tray.gateway.shaping.compression import (
     KEPT_BYTES,
     Gzip,

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nexus_tray.gateway.http import DoorKind, Headers, Principal, Request, Visitor, once
+from nexus_tray.gateway.headers import Headers, once
+from nexus_tray.gateway.http import DoorKind, Principal, Request, Visitor
 from nexus_tray.gateway.signin.reference_clock import ReferenceClock
 from nexus_tray.model import Problem
 from nexus_tray.store.accounts import (

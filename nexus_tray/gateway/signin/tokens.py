@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nexus_tray.gateway.http import PREFIX, DoorKind, Headers, Principal, Request, once
+from nexus_tray.gateway.headers import Headers, once
+from nexus_tray.gateway.http import PREFIX, DoorKind, Principal, Request
 from nexus_tray.model import Problem
 from nexus_tray.store.accounts import fingerprint
 from nexus_tray.store.api_tokens import ApiTokens, TokenRow
