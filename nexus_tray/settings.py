@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TunnelName = Annotated[
     str,
@@ -89,12 +89,15 @@ class OpenCodeSettings(Section, frozen=True):
     what it starts in from its next start on (empty: where the program was
     started). `program`: path of the executable (empty: found on PATH or
     among our own). `environment`: names of further environment variables it may see.
+    `memory_megabytes`: the memory it may hold, without that of programs it starts (0: any). Above
+    it, it is started anew as soon as no session works or waits and no terminal is open.
     """
 
     enabled: bool = True
     directory: str = ""
     program: str = ""
     environment: tuple[str, ...] = ()
+    memory_megabytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
 
 
 class GatewaySettings(Section, frozen=True):
@@ -208,8 +211,8 @@ class NotificationSettings(Section, frozen=True):
     """What the desktop tells.
 
     `level`: `important` tells OpenCode's questions, what is not reachable or cannot run, an
-    address that changed and each new sign-in; `all` also the first address and sessions that
-    have finished; `off` nothing. `quiet_from`: begin of the quiet hours, local time. In them
+    address that changed and each new sign-in; `all` also the first address, sessions that
+    have finished, and what is worth knowing of what runs; `off` nothing. `quiet_from`: begin of the quiet hours, local time. In them
     only new sign-ins are told; what still waits is told at their end. Empty: there are none.
     `quiet_to`: end of the quiet hours; before their begin, it means the next day's.
     """

@@ -30,9 +30,18 @@ def _first_schema(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _second_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """1 -> 2: `access.idle_minutes` could be set for a while in which nothing closed by it. What
+    it holds was never in force, so nobody shall find it in force by a newer program alone."""
+    access = document.get("access")
+    if not isinstance(access, dict):
+        return document
+    return {**document, "access": {k: v for k, v in access.items() if k != "idle_minutes"}}
+
+
 # MIGRATIONS[n] turns a document of version n into one of n + 1. Each is pure, and stays
 # as it is once released: the files it was written for never change either.
-MIGRATIONS: tuple[Migration, ...] = (_first_schema,)
+MIGRATIONS: tuple[Migration, ...] = (_first_schema, _second_schema)
 
 
 def parse(data: bytes) -> dict[str, Any]:

@@ -143,17 +143,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def set_aside(path: Path, now: float) -> Path:
-    """Keep a damaged file under a name that says since when; where it is now.
+def set_aside(path: Path, now: float, kind: str = "damaged") -> Path:
+    """Keep a file that cannot be used under a name that says why and since when; where it is now.
 
-    `now` in seconds since the epoch. Nothing is overwritten. Raises Problem.
+    `now` in seconds since the epoch; `kind`: `damaged`, or `newer` than this program. Nothing is
+    overwritten. Raises Problem.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    aside = path.with_name(f"{path.name}.{kind}-{stamp}")
     number = 1
     while os.path.lexists(aside):
         number += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+        aside = path.with_name(f"{path.name}.{kind}-{stamp}-{number}")
     with _explained(path, "moved aside"):
         path.rename(aside)
     return aside

@@ -81,8 +81,13 @@ class Damaged(Exception):
     """The file is no database of ours."""
 
 
+class Newer(Exception):
+    """The file was written by a newer version, whose form is not known here."""
+
+
 def open_or_begin(path: Path, now: float) -> tuple["HistoryFile", str]:
-    """The file; a damaged one is kept aside (only the newest such), and what to say of it.
+    """The file; a damaged one is kept aside (only the newest such), and what to say of it; so is
+    one that a newer version wrote.
 
     `now` in seconds since the epoch. Raises Problem as `store.files` does; sqlite3.Error.
     """
@@ -91,12 +96,14 @@ def open_or_begin(path: Path, now: float) -> tuple["HistoryFile", str]:
     except Damaged as damage:
         for old in path.parent.glob(f"{path.name}*.damaged-*"):
             old.unlink()
+        said = f"was damaged ({damage})"
         aside = files.set_aside(path, now)
-        for side in _sides(path):
-            side.unlink(missing_ok=True)
-        return HistoryFile(path), (
-            f"The traffic history was damaged ({damage}) and is kept as {aside}. A new one began."
-        )
+    except Newer as newer:
+        said = f"was written by a newer version of Nexus Tray ({newer})"
+        aside = files.set_aside(path, now, "newer")
+    for side in _sides(path):
+        side.unlink(missing_ok=True)
+    return HistoryFile(path), f"The traffic history {said} and is kept as {aside}. A new one began."
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -135,12 +142,14 @@ class HistoryFile:
         run("PRAGMA trusted_schema = OFF")
         if (fault := run("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise Damaged(str(fault))
+        version = run("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:  # and not a byte of it is changed
+            raise Newer(f"version {version}, this one knows {VERSION}")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run("PRAGMA foreign_keys = ON")
         run("PRAGMA wal_autocheckpoint = 64")
         run("PRAGMA journal_size_limit = 262144")
-        version = run("PRAGMA user_version").fetchone()[0]
         wanted = {0: _SCHEMA + _DOORS_SCHEMA, 1: _DOORS_SCHEMA}.get(version)
         if wanted and (version or not run("SELECT 1 FROM sqlite_master").fetchone()):
             script = f"BEGIN IMMEDIATE; {wanted} PRAGMA user_version = {VERSION}; COMMIT;"

@@ -37,12 +37,12 @@ _SCHEMA = (
         "CREATE TABLE line (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, source INTEGER NOT NULL,"
         " level INTEGER NOT NULL, text TEXT NOT NULL)"
     ),
-    # Warnings and errors are few and often asked for: found without reading what is between.
-    "CREATE INDEX grave ON line (id) WHERE level >= 2",
     # bytes: how much text was indexed, which ends a segment; last: the newest line in it.
     "CREATE TABLE segment (id INTEGER PRIMARY KEY, last INTEGER NOT NULL, bytes INTEGER NOT NULL)",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+# Warnings and errors are few and often asked for: found without reading what is between.
+_GRAVE = "CREATE INDEX IF NOT EXISTS grave ON line (id) WHERE level >= 2"
 _WORDS = (
     "CREATE VIRTUAL TABLE words_{} USING fts5(text, content='', detail=none, columnsize=0,"
     " tokenize='unicode61 remove_diacritics 0')"
@@ -53,13 +53,18 @@ class Damaged(Exception):
     """The file is no log database of ours, or not a whole one."""
 
 
+class Newer(Exception):
+    """The file was written by a newer version, whose schema is not known here."""
+
+
 def siblings(path: Path) -> tuple[Path, Path, Path]:
     """The database's files: itself, its write-ahead log, its shared memory."""
     return path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
 
 
 def open_or_begin(path: Path, max_bytes: int, now: float) -> tuple["LogFile", str]:
-    """The log database; a damaged one is kept aside (only the newest such) and said.
+    """The log database; a damaged one is kept aside (only the newest such) and said, and so is one
+    that a newer version wrote.
 
     `now` in seconds since the epoch. Raises Problem as `store.files` does; sqlite3.Error.
     """
@@ -68,13 +73,24 @@ def open_or_begin(path: Path, max_bytes: int, now: float) -> tuple["LogFile", st
     except Damaged as damage:
         for old in path.parent.glob(f"{path.name}*.damaged-*"):
             old.unlink()
-        database, log, memory = siblings(path)
-        aside = files.set_aside(database, now)
-        if log.exists():
-            files.set_aside(log, now)
-        memory.unlink(missing_ok=True)
+        aside = _set_aside(path, now, "damaged")
         text = f"The stored logs were damaged ({damage}) and are kept as {aside}. A new log began."
-        return LogFile(path, max_bytes), text
+    except Newer as newer:
+        aside = _set_aside(path, now, "newer")
+        text = (
+            f"The stored logs were written by a newer version of Nexus Tray ({newer}) and are kept"
+            f" as {aside}. A new log began."
+        )
+    return LogFile(path, max_bytes), text
+
+
+def _set_aside(path: Path, now: float, kind: str) -> Path:
+    database, log, memory = siblings(path)
+    aside = files.set_aside(database, now, kind)
+    if log.exists():
+        files.set_aside(log, now, kind)
+    memory.unlink(missing_ok=True)
+    return aside
 
 
 class LogFile:
@@ -106,19 +122,23 @@ class LogFile:
 
     def _begin(self, max_bytes: int) -> None:
         run = self._database.execute
+        version = run("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:  # and not a byte of it is changed
+            raise Newer(f"schema {version}, this one knows {SCHEMA_VERSION}")
         run("PRAGMA auto_vacuum = INCREMENTAL")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         # Some builds overwrite what is deleted; for a log that trims all day this is all cost.
         run("PRAGMA secure_delete = OFF")
         self.set_bound(max_bytes)
-        version = run("PRAGMA user_version").fetchone()[0]
         if version == 0 and not run("SELECT 1 FROM sqlite_master").fetchone():
             with _Transaction(self._database):
                 for statement in _SCHEMA:
                     run(statement)
         elif version != SCHEMA_VERSION:
             raise Damaged(f"schema {version} is unknown")
+        # The first files of this schema had no such index.
+        run(_GRAVE)
         self._sources = dict(run("SELECT name, id FROM source").fetchall())
         self.newest: int = run("SELECT coalesce(max(id), 0) FROM line").fetchone()[0]
         self._indexed: int = run("SELECT coalesce(max(last), 0) FROM segment").fetchone()[0]

@@ -10,6 +10,7 @@ then: they need no protection of their own. Imports the model and its own room;
 A `SecretFile` is not for several threads at once: `store.secrets` holds a lock.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from nexus_tray.store import files
 
 SIZE_LIMIT = 1024 * 1024
 PASSPHRASE_CHARACTERS = 12
+_VERSION = 1
 _SALT_BYTES = 16
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -48,6 +50,12 @@ class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sealed: bytes
 
 
+class _Versioned(msgspec.Struct, frozen=True):
+    """What every version of the file says, whatever else it holds."""
+
+    version: int
+
+
 class SecretFile:
     """The opened file: its key is in memory, what it holds only while it is asked for."""
 
@@ -64,7 +72,7 @@ class SecretFile:
         """Seal and replace all of them, atomically. Raises Problem."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = _cipher(self._key).encrypt(nonce, msgspec.json.encode(values), None)
-        content = _Sealed(1, self._derivation, nonce, sealed)
+        content = _Sealed(_VERSION, self._derivation, nonce, sealed)
         files.ensure_private_dir(self._path.parent)
         files.write_atomic(self._path, msgspec.json.encode(content) + b"\n")
 
@@ -74,7 +82,7 @@ def open_file(path: Path, passphrase: str) -> SecretFile:
 
     Raises Problem: "secrets-passphrase-wrong", "secrets-passphrase-short" (a new file
     wants at least 12 characters: who has the file may guess as long as he likes),
-    "secrets-file-damaged", or as `store.files` does.
+    "secrets-file-damaged", "secrets-file-newer", or as `store.files` does.
     """
     try:
         content = _load(path)
@@ -93,11 +101,13 @@ def open_file(path: Path, passphrase: str) -> SecretFile:
 def _load(path: Path) -> _Sealed:
     data = files.read_private(path, SIZE_LIMIT)
     try:
+        if msgspec.json.decode(data, type=_Versioned).version > _VERSION:
+            raise Problem(_newer(path))
         content = msgspec.json.decode(data, type=_Sealed)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Problem(_damaged(path)) from None
     whole = len(content.nonce) == _NONCE_BYTES and content.argon2id.is_bounded()
-    if content.version != 1 or not whole:
+    if content.version != _VERSION or not whole:
         raise Problem(_damaged(path))
     return content
 
@@ -105,11 +115,16 @@ def _load(path: Path) -> _Sealed:
 def _open(content: _Sealed, key: bytes) -> dict[str, str]:
     from cryptography.exceptions import InvalidTag
 
-    try:
-        data = _cipher(key).decrypt(content.nonce, content.sealed, None)
-    except InvalidTag:
-        raise Problem(_WRONG) from None
-    return msgspec.json.decode(data, type=dict[str, str])
+    for header in (None, _first_header(content.argon2id)):
+        with contextlib.suppress(InvalidTag):
+            data = _cipher(key).decrypt(content.nonce, content.sealed, header)
+            return msgspec.json.decode(data, type=dict[str, str])
+    raise Problem(_WRONG)
+
+
+def _first_header(derivation: _Derivation) -> bytes:
+    """What the seals of the first files covered beside the secrets."""
+    return b"nexus-tray secrets 1 " + msgspec.json.encode(derivation)
 
 
 def _cipher(key: bytes) -> Any:
@@ -146,6 +161,16 @@ _TOO_SHORT = Reason(
     meaning="Who gets hold of the file could guess it. No file was made.",
     cure="Choose a longer one, such as four or five words.",
 )
+
+
+def _newer(path: Path) -> Reason:
+    return Reason(
+        code="secrets-file-newer",
+        hop=Hop.GATEWAY,
+        what=f"The encrypted file of secrets was written by a newer Nexus Tray: {path}",
+        meaning="It is left untouched, and the stored keys cannot be read.",
+        cure="Install the newer version again, or move the file away and store the keys anew.",
+    )
 
 
 def _damaged(path: Path) -> Reason:

@@ -159,7 +159,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"tunnels": [{"name": "a"}, {"name": "a"}]}, "tunnels[1].name cannot be 'a'", "no other"),
     ({"logs": {"max_megabytes": 0}}, "logs.max_megabytes cannot be 0", "from 1 to 10000"),
     ({"logs": {"max_megabytes": 10**5000}}, "logs.max_megabytes", "from 1 to 10000"),
-    ({"version": 2}, "version cannot be 2", "not yours"),
+    ({"version": 1}, "version cannot be 1", "not yours"),
     ({1: 2}, "no setting '1'", "opencode"),
 ]
 

@@ -209,9 +209,9 @@ def test_a_clock_that_is_set_loses_and_overwrites_nothing(kept: Keeper, jump: in
     file.close()
 
 
-def make_newer(path: Path) -> None:
+def make_foreign(path: Path) -> None:
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 99")
+    database.execute("PRAGMA user_version = 0")
     database.close()
 
 
@@ -220,9 +220,9 @@ def make_newer(path: Path) -> None:
     [
         lambda path: path.write_bytes(b"this is no database" * 500),
         lambda path: path.write_bytes(path.read_bytes()[:5000] + b"\xff" * 4000),
-        make_newer,
+        make_foreign,
     ],
-    ids=["no database", "torn", "of another version"],
+    ids=["no database", "torn", "of no version"],
 )
 def test_a_damaged_file_is_put_aside_and_said(kept: Keeper, harm: Callable[[Path], object]) -> None:
     kept.history.record(second(NOW - 200))

@@ -463,6 +463,13 @@ def test_a_foreign_or_newer_database_is_kept_aside_too(path: Path) -> None:
         database.execute("PRAGMA user_version = 99")
     database.close()
     store = LogStore(path, MEGABYTE)
+    assert len(list(path.parent.glob("logs.db.newer-*"))) == 1
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE segment")
+        database.execute("PRAGMA user_version = 0")
+    database.close()
+    store = LogStore(path, MEGABYTE)
     assert len(list(path.parent.glob("logs.db.damaged-*"))) == 1
     store.close()
 
