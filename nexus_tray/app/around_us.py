@@ -12,7 +12,7 @@ from nexus_tray.core.driver import Hurry
 from nexus_tray.core.supervisor import Supervisor
 from nexus_tray.gateway.signin.reference_clock import since_boot
 from nexus_tray.model import Snapshot
-from nexus_tray.services.transport import network_identity
+from nexus_tray.services.transport import network_identity, same_network
 from nexus_tray.system.changes import Change, ChangeWatch, Look, outgoing
 
 
@@ -30,7 +30,7 @@ def watched(
         for service in latest().services:
             supervisor.post(service.name, Hurry())
 
-    watch = ChangeWatch(look or _look, heard)
+    watch = ChangeWatch(look or _look, heard, same_network)
     watch.start()
     return watch
 

@@ -262,9 +262,10 @@ class AddressWatch:
     def hurry(self) -> None:
         """This machine woke, or is on another network: the next look begins a visit, even beside
         one that is under way, which may hang on a connection of before and counts no more."""
-        now = self._means.now()
+        served, now = self._means.served(), self._means.now()
         with self._lock:
-            self._state = hurried(self._state, now)
+            # whoever came until now came by the old way, and proves nothing of the new one
+            self._state = replace(hurried(self._state, now), served=served)
             self._visiting = False
             self._changes += 1
 

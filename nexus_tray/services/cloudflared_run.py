@@ -29,7 +29,7 @@ from nexus_tray.services.cloudflared_watch import Verdict, Watch, ended, judge, 
 from nexus_tray.services.pipes import NOTICE
 from nexus_tray.services.process import ChildProcess
 from nexus_tray.services.public_visit import Seen
-from nexus_tray.services.transport import HTTP2
+from nexus_tray.services.transport import HTTP2, same_network
 
 KEPT_LINES = 60
 """Lines of output that a diagnosis looks at: what is older is not why it ended now."""
@@ -249,7 +249,7 @@ class Run:
 
     def _moved(self) -> bool:
         now = self._plan.transports.network()
-        return now is not None and now != self._network
+        return now is not None and not same_network(now, self._network)
 
     def _proved(self, names: Sequence[str]) -> Verdict | None:
         """Visit ourselves until the secret has arrived once; None: nothing speaks against it."""

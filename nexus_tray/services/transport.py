@@ -6,10 +6,11 @@ for each network what worked. Imports `store.files` and psutil. Any thread; a lo
 """
 
 import hashlib
+import ipaddress
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,8 @@ REMEMBER = 14 * 86400.0
 """Seconds that HTTP/2 is remembered for a network; then QUIC gets another chance."""
 MOST_NETWORKS = 64
 _SIZE_LIMIT = 64 * 1024
+_NO_HARDWARE = "00:00:00:00:00:00"
+"""Asked for, and no answer (yet): the router is off, or was not spoken to."""
 
 
 class _Note(msgspec.Struct, frozen=True):
@@ -61,10 +64,11 @@ class Transports:
         if wanted != "auto":
             return wanted
         with self._lock:
-            failed = self._failed.get(network)
+            failed = self._failed.get(_among(self._failed, network))
             if failed is not None:
                 return HTTP2 if failed == QUIC else QUIC
-            note = self._known.get(network) if network is not None else None
+            known = _among(self._known, network)
+            note = self._known.get(known) if known is not None else None
         if note is None or not 0 <= self._wall() - note.at < REMEMBER:
             return QUIC
         return note.transport
@@ -72,9 +76,10 @@ class Transports:
     def worked(self, transport: str, network: str | None) -> None:
         """A tunnel connected by this transport."""
         with self._lock:
-            self._failed.pop(network, None)
+            self._failed.pop(_among(self._failed, network), None)
             if network is None:
                 return
+            network = _among(self._known, network) or network
             known = self._known.get(network)
             if transport == QUIC and known is None:
                 return
@@ -92,7 +97,7 @@ class Transports:
         Not written down: an outage fails both, and must not teach anything.
         """
         with self._lock:
-            self._failed[network] = transport
+            self._failed[_among(self._failed, network)] = transport
 
     def _load(self) -> dict[str, _Note]:
         if self._file is None:
@@ -122,37 +127,73 @@ def network_identity() -> str | None:
     """A word for the network we are on: the same tomorrow, saying nothing about it.
 
     Linux: the default route's interface and gateway, and that gateway's hardware address,
-    because half of all homes have 192.168.1.1. Elsewhere: the addresses of the interfaces
-    that are up. None: no network.
+    because half of all homes have 192.168.1.1; it is the word's second half, which is missing
+    while the kernel does not know it (just after the start, and when the router is off).
+    Elsewhere: the networks of the interfaces that are up. None: no network. Compare two words by
+    `same_network`.
     """
-    seen = _linux_gateway() or _addresses()
-    return hashlib.sha256(seen.encode()).hexdigest()[:16] if seen else None
+    place, hardware = _linux_gateway()
+    place = place or _addresses()
+    words = [hashlib.sha256(part.encode()).hexdigest()[:16] for part in (place, hardware) if part]
+    return "-".join(words) if place else None
 
 
-def _linux_gateway() -> str:
-    """`interface gateway hardware-address` from /proc/net (proc(5)); empty if there is none."""
+def same_network(one: str | None, other: str | None) -> bool:
+    """Whether two words of `network_identity` may mean the same network."""
+    if one is None or other is None:
+        return one is other
+    (place, _, router), (elsewhere, _, another) = one.partition("-"), other.partition("-")
+    return place == elsewhere and (router == another or not router or not another)
+
+
+def _among(words: Iterable[str | None], network: str | None) -> str | None:
+    """That network's word as it is known there; else as it was given."""
+    if network in (known := list(words)):
+        return network
+    return next((word for word in known if same_network(word, network)), network)
+
+
+def _linux_gateway() -> tuple[str, str]:
+    """(`interface gateway`, hardware address) from /proc/net (proc(5)); what is not known is
+    empty."""
     try:
         routes = Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]
         neighbours = Path("/proc/net/arp").read_text(encoding="ascii").splitlines()[1:]
     except (OSError, UnicodeDecodeError):
-        return ""
+        return "", ""
     defaults = [f for line in routes if len(f := line.split()) > 6 and f[1] == "00000000"]
     if not defaults:
-        return ""
+        return "", ""
     best = min(defaults, key=lambda fields: int(fields[6]))
     address = ".".join(str(byte) for byte in reversed(bytes.fromhex(best[2])))
-    hardware = [f[3] for line in neighbours if len(f := line.split()) > 3 and f[0] == address]
-    return " ".join((best[0], address, *hardware[:1]))
+    hardware = [
+        f[3] for line in neighbours if len(f := line.split()) > 3 and f[0] == address
+        if f[3] != _NO_HARDWARE
+    ]  # fmt: skip
+    return f"{best[0]} {address}", hardware[0] if hardware else ""
 
 
 def _addresses() -> str:
-    """The networks of all interfaces that are up, loopback aside."""
+    """The networks of all interfaces that are up, loopback aside. Not the own address in them,
+    for IPv6 takes another every day (RFC 8981)."""
     stats = psutil.net_if_stats()
-    found = [
-        f"{name} {address.address}/{address.netmask}"
+    found = {
+        f"{name} {network}"
         for name, addresses in psutil.net_if_addrs().items()
         for address in addresses
         if name in stats and stats[name].isup and address.netmask
-        if not address.address.startswith(("127.", "::1", "fe80:"))
-    ]
+        if (network := _network(address.address, address.netmask)) is not None
+    }
     return "\n".join(sorted(found))
+
+
+def _network(address: str, netmask: str) -> str | None:
+    """The network of an address, None for one that counts here or on one link only."""
+    try:
+        own = ipaddress.ip_address(address.partition("%")[0])
+        length = ipaddress.ip_address(netmask).packed
+        bits = sum(byte.bit_count() for byte in length)
+        network = ipaddress.ip_network((own, bits), strict=False)
+    except ValueError:  # a hardware address, or a mask with holes
+        return None
+    return None if own.is_loopback or own.is_link_local else str(network)

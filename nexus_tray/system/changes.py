@@ -11,13 +11,10 @@ are known too, and count as sleep, for to everybody outside they were.
 """
 
 import contextlib
-import logging
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-
-log = logging.getLogger(__name__)
 
 EVERY = 3.0
 """Seconds between two looks: a change is noticed within 10 s, and a look takes a millisecond."""
@@ -30,8 +27,8 @@ _ANYWHERE = ((socket.AF_INET, "1.1.1.1"), (socket.AF_INET6, "2606:4700:4700::111
 
 @dataclass(frozen=True)
 class Look:
-    """The surroundings `at` a moment of a clock that goes on during sleep. `network`: the one
-    we are on, None: none; `address`: by which this machine leaves it."""
+    """The surroundings `at` a moment of a clock that goes on during sleep. `network`: a word for
+    the one we are on, None: none; `address`: by which this machine leaves it."""
 
     at: float
     network: str | None
@@ -61,14 +58,18 @@ class Change:
         return f"This computer {parts}: the way to it is looked at now."
 
 
-def change(before: Look, home: Look, now: Look, every: float = EVERY) -> Change | None:
+Same = Callable[[str | None, str | None], bool]
+
+
+def change(before: Look, home: Look, now: Look, same: Same, every: float = EVERY) -> Change | None:
     """What happened between two looks; None: nothing that matters. `home`: the last look with
-    a network, however long ago. That one is lost is no change: nothing can be done then."""
+    a network, however long ago; `same`: whether two words may mean one network. That one is
+    lost is no change: nothing can be done then."""
     passed = now.at - before.at
     slept = passed if passed >= every + ASLEEP else 0.0
     if now.network is None:
         return Change(slept) if slept else None
-    moved = home.network not in (None, now.network)
+    moved = home.network is not None and not same(home.network, now.network)
     back = not moved and before.network is None
     renamed = not (moved or back) and now.address not in ("", home.address)
     found = Change(slept, moved, back, renamed)
@@ -90,13 +91,17 @@ def outgoing() -> str:
 
 
 class ChangeWatch:
-    """Looks `every` so many seconds and tells `heard`, in its own thread. `start` and `close`
-    once each."""
+    """Looks `every` so many seconds and tells `heard`, in its own thread; `same`: as `change`
+    has it. `start` and `close` once each."""
 
     def __init__(
-        self, look: Callable[[], Look], heard: Callable[[Change], None], every: float = EVERY
+        self,
+        look: Callable[[], Look],
+        heard: Callable[[Change], None],
+        same: Same,
+        every: float = EVERY,
     ) -> None:
-        self._look, self._heard, self._every = look, heard, every
+        self._look, self._heard, self._same, self._every = look, heard, same, every
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="surroundings", daemon=True)
 
@@ -114,10 +119,9 @@ class ChangeWatch:
         before = home = self._look()
         while not self._over.wait(self._every):
             now = self._look()
-            found = change(before, home, now, self._every)
+            found = change(before, home, now, self._same, self._every)
             before, home = now, now if now.network is not None else home
             if found is not None:
-                log.info("%s", found.words)
                 self._heard(found)
 
 

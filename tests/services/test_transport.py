@@ -115,5 +115,53 @@ def test_a_planted_link_is_not_followed(file: Path, tmp_path: Path) -> None:
 
 def test_this_machines_network_has_a_steady_word_that_tells_nothing() -> None:
     word = transport.network_identity()
-    assert word == transport.network_identity()
-    assert word is None or (len(word) == 16 and int(word, 16) >= 0)
+    assert transport.same_network(word, transport.network_identity())
+    assert word is None or all(int(part, 16) >= 0 and len(part) == 16 for part in word.split("-"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("home-router", "home-router", True),
+        ("home", "home-router", True),  # the kernel does not know its hardware yet
+        ("home-router", "home", True),  # or no longer: the router is off
+        ("home-router", "home-another", False),  # 192.168.1.1 in another house
+        ("home-router", "hotel-router", False),
+        ("home", "hotel", False),
+        (None, None, True),
+        ("home", None, False),
+    ],
+)
+def test_a_router_that_is_off_makes_no_other_network(
+    one: str | None, other: str | None, same: bool
+) -> None:
+    assert transport.same_network(one, other) is same
+    assert transport.same_network(other, one) is same
+
+
+def test_what_was_learned_just_after_the_start_counts_once_the_router_is_known() -> None:
+    known = Transports()
+    known.failed(QUIC, "home")
+    assert known.choose("auto", "home-router") == HTTP2
+    known.worked(HTTP2, "home-router")
+    assert known.choose("auto", "home") == HTTP2
+    known.worked(QUIC, "home")
+    assert known.choose("auto", "home-router") == QUIC
+
+
+@pytest.mark.parametrize(
+    ("address", "netmask", "network"),
+    [
+        ("192.168.1.5", "255.255.255.0", "192.168.1.0/24"),
+        ("2001:db8::1:2", "ffff:ffff:ffff:ffff::", "2001:db8::/64"),
+        ("2001:db8::ffff", "ffff:ffff:ffff:ffff::", "2001:db8::/64"),  # tomorrow's address
+        ("fe80::1%eth0", "ffff:ffff:ffff:ffff::", None),
+        ("127.0.0.1", "255.0.0.0", None),
+        ("::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None),
+        ("00:11:22:33:44:55", "ff:ff:ff:ff:ff:ff", None),
+    ],
+)
+def test_the_own_address_is_no_part_of_the_networks_word(
+    address: str, netmask: str, network: str | None
+) -> None:
+    assert transport._network(address, netmask) == network

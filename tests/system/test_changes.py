@@ -2,6 +2,7 @@
 
 import threading
 import time
+from operator import eq
 
 import pytest
 
@@ -30,7 +31,7 @@ def at(seconds: float, network: str | None = "home", address: str = "192.168.1.5
     ],
 )
 def test_what_counts_as_a_change(now: Look, found: Change | None) -> None:
-    assert change(HOME, HOME, now) == found
+    assert change(HOME, HOME, now, eq) == found
 
 
 @pytest.mark.parametrize(
@@ -43,12 +44,14 @@ def test_what_counts_as_a_change(now: Look, found: Change | None) -> None:
     ],
 )
 def test_a_network_that_was_lost_comes_back(now: Look, found: Change | None) -> None:
-    assert change(at(0.0, None, ""), HOME, now) == found
+    assert change(at(0.0, None, ""), HOME, now, eq) == found
 
 
 def test_the_first_network_after_a_start_without_one_is_heard() -> None:
     none = at(0.0, None, "")
-    assert change(none, none, at(EVERY)) == Change(back=True)  # who waits for it waits no longer
+    assert change(none, none, at(EVERY), eq) == Change(
+        back=True
+    )  # who waits for it waits no longer
 
 
 def test_each_change_is_a_sentence() -> None:
@@ -69,7 +72,7 @@ def test_it_is_heard_within_three_looks_and_once() -> None:
         heard.append((found, time.monotonic()))
         told.set()
 
-    watch = ChangeWatch(lambda: seen[0], hear, every=0.05)
+    watch = ChangeWatch(lambda: seen[0], hear, eq, every=0.05)
     watch.start()
     try:
         began = time.monotonic()
