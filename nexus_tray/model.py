@@ -138,7 +138,8 @@ class Facts(Value, frozen=True):
 
 
 class Service(Value, frozen=True):
-    """One supervised service as it stands. `restarts` that nobody asked for are counted."""
+    """One supervised service as it stands. `restarts` that nobody asked for are counted.
+    `notice`: what is worth knowing though it runs."""
 
     name: str
     kind: ServiceKind
@@ -149,6 +150,7 @@ class Service(Value, frozen=True):
     next_try_at: float | None = None
     restarts: int = 0
     facts: Facts = Facts()
+    notice: Reason | None = None
 
 
 class PathHop(Value, frozen=True):

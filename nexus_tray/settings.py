@@ -212,8 +212,9 @@ class NotificationSettings(Section, frozen=True):
 
     `level`: `important` tells OpenCode's questions, what is not reachable or cannot run, an
     address that changed and each new sign-in; `all` also the first address, sessions that
-    have finished, and what is worth knowing of what runs; `off` nothing. `quiet_from`: begin of the quiet hours, local time. In them
-    only new sign-ins are told; what still waits is told at their end. Empty: there are none.
+    have finished, and what is worth knowing of what runs; `off` nothing. `quiet_from`: begin of
+    the quiet hours, local time. In them only new sign-ins are told; what still waits is told at
+    their end. Empty: there are none.
     `quiet_to`: end of the quiet hours; before their begin, it means the next day's.
     """
 

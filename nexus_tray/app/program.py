@@ -23,7 +23,7 @@ from nexus_tray import __version__
 from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
-from nexus_tray.app import around_us, log_handler, metrics, network_door, opencode_care, traffic
+from nexus_tray.app import around_us, log_handler, metrics, network_door, traffic
 from nexus_tray.app.bundle import Bundler
 from nexus_tray.app.bundle import Sources as BundleSources
 from nexus_tray.app.checked_access import CheckedAccess
@@ -34,6 +34,7 @@ from nexus_tray.app.fleet import Fleet, Parts
 from nexus_tray.app.folder import CheckedFolder
 from nexus_tray.app.handlers import Handlers
 from nexus_tray.app.notify import Notify, on_desktop
+from nexus_tray.app.opencode_care import OpenCodeCare
 from nexus_tray.app.repairs import Hands, Repairs
 from nexus_tray.app.session_handlers import SessionHandlers, conversations
 from nexus_tray.app.setup import Ground, SetupKeeper
@@ -134,8 +135,10 @@ class Program:
             ),
         )
         self._ending.callback(self._traffic.close)
-        self._watch = opencode_care.followed(paths, self.supervisor.set_activity)
-        self._ending.callback(self._watch.close)
+        self._care = OpenCodeCare(
+            paths, self.supervisor, journal.latest, lambda: settings.read().settings
+        )
+        self._ending.callback(self._care.close)
         login_path = LoginPath(os.environ)
         self._doctor = Doctor(
             Surroundings(
@@ -184,7 +187,7 @@ class Program:
             settings=settings,
             post=self.supervisor.post,
             accounts=self._door.accounts,
-            answers=self._watch,
+            answers=self._care.activity,
             secrets=keys,
             at_login=starter,
             door=self._door.address,
@@ -384,7 +387,7 @@ class Program:
 
     def _upstream_changed(self, upstream: Upstream | None) -> None:
         self._door.set_upstream(upstream)
-        self._watch.set_upstream(upstream)
+        self._care.set_upstream(upstream)
         self._conversations.set_upstream(upstream)
         self._doctor.set_upstream(upstream)
 

@@ -52,6 +52,7 @@ def status(snapshot: Snapshot, now: float, paint: Paint, width: int = 0) -> list
     lines.append("")
     for service in snapshot.services:
         lines += [_service(service, now, paint), *_reason(service.reason, told, TEXT_COLUMN, width)]
+        lines += _reason(service.notice, told, TEXT_COLUMN, width)
     lines += _reason(snapshot.reason, told, 0, width)
     if snapshot.activity is not None and snapshot.activity.questions:
         lines += ["", "OpenCode waits for an answer"]

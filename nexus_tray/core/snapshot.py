@@ -48,7 +48,12 @@ class Pause:
 
 
 def service_of(
-    machine: Machine, kind: ServiceKind, facts: Facts, now: float, now_at: float
+    machine: Machine,
+    kind: ServiceKind,
+    facts: Facts,
+    now: float,
+    now_at: float,
+    notice: Reason | None = None,
 ) -> Service:
     """A machine as people see it: `now` is the machine's clock, `now_at` the calendar's."""
     next_try = machine.deadline if machine.state is S.BACKOFF else None
@@ -62,6 +67,7 @@ def service_of(
         next_try_at=None if next_try is None else now_at + (next_try - now),
         restarts=machine.restarts,
         facts=facts,
+        notice=notice,
     )
 
 

@@ -29,11 +29,11 @@ from nexus_tray.core.driver import (
 from nexus_tray.core.driver import Restart as RestartInput
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.machine import Effect, GaveUp, Kill, Machine, Policy, Probe, Start, Stop, step
+from nexus_tray.core.order import GATEWAY_FIRST, STOP_ORDER, drivers_fault
 from nexus_tray.model import (
     Activity,
     Desired,
     Facts,
-    Hop,
     Job,
     Reason,
     Service,
@@ -45,15 +45,6 @@ log = logging.getLogger(__name__)
 
 PUBLISH_EVERY = 0.1
 """Seconds: the least time between two snapshots, so that a storm is one change."""
-
-STOP_ORDER = (ServiceKind.TUNNEL, ServiceKind.GATEWAY, ServiceKind.OPENCODE)
-
-GATEWAY_FIRST = Reason(
-    code="gateway-first",
-    hop=Hop.GATEWAY,
-    what="The tunnel waits for the gateway.",
-    meaning="No tunnel runs without the gateway in front of OpenCode.",
-)
 
 
 @dataclass(frozen=True)
@@ -80,6 +71,7 @@ class _Charge:
     machine: Machine
     driver: Driver
     facts: Facts = field(default_factory=Facts)
+    notice: Reason | None = None
     leaving: bool = False
 
 
@@ -149,6 +141,10 @@ class Supervisor:
     def observe_all(self, measured: Mapping[str, Facts]) -> None:
         """The same of several services at once: one snapshot tells it all."""
         self._inbox.put(lambda: self._observe_beside(measured))
+
+    def set_notice(self, name: str, notice: Reason | None) -> None:
+        """What is worth knowing of a service though it runs (None: nothing)."""
+        self._inbox.put(lambda: self._set_notice(name, notice))
 
     def note(self, text: str, service: str = "", reason: Reason | None = None) -> None:
         """Write a sentence into the journal, in order with everything else."""
@@ -276,6 +272,11 @@ class Supervisor:
         if jobs != self._jobs:
             self._jobs, self._dirty = jobs, True
 
+    def _set_notice(self, name: str, notice: Reason | None) -> None:
+        charge = self._charges.get(name)
+        if charge is not None and charge.notice != notice:
+            charge.notice, self._dirty = notice, True
+
     def _observe_beside(self, measured: Mapping[str, Facts]) -> None:
         for name, facts in measured.items():
             if (charge := self._charges.get(name)) is not None:
@@ -349,13 +350,7 @@ class Supervisor:
 
     def _blame_driver(self, name: str, effect: Effect, error: Exception) -> None:
         """A driver's own mistake counts as the end, or the failed probe, of the run."""
-        reason = Reason(
-            code="internal-error",
-            hop=Hop.GATEWAY,
-            what=f"An unexpected error: {error!r}.",
-            meaning="This is a mistake in Nexus Tray.",
-            cure="Restart the service; please report what the logs say.",
-        )
+        reason = drivers_fault(error)
         match effect:
             case Start(run):
                 self.post(name, Exited(run, Failure(Cause.CRASH, reason)))
@@ -379,6 +374,7 @@ class Supervisor:
             charge.facts,
             self._clock.monotonic(),
             self._clock.wall(),
+            charge.notice,
         )
 
     def _publish(self, now: float) -> None:

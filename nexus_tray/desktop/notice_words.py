@@ -24,7 +24,7 @@ from nexus_tray.model import (
 from nexus_tray.reports import AuditEntry
 
 ASKS, FINISHED, FAILED, ADDRESS, SIGN_IN = "asks ", "finished ", "failed ", "address ", "sign-in "
-DOWN, BACK, OUTCOME = "down", "back", "outcome"
+DOWN, BACK, OUTCOME, NOTICE = "down", "back", "outcome", "notice "
 
 MOST_TEXT = 200
 """Characters of foreign text. More is cut by most desktops, so it cannot be judged there."""
@@ -56,6 +56,7 @@ class Kind(StrEnum):
     FAILED = "failed"
     ADDRESS = "address"
     SIGN_IN = "sign-in"
+    NOTICE = "notice"
     FINISHED = "finished"
     OUTCOME = "outcome"
 
@@ -67,7 +68,7 @@ class Weight(IntEnum):
     ALL = 2
 
 
-PASSING = (Kind.ADDRESS, Kind.FINISHED)
+PASSING = (Kind.ADDRESS, Kind.FINISHED, Kind.NOTICE)
 """What is news only once: where the level does not want it, it is not told later either."""
 
 
@@ -117,6 +118,13 @@ def failed(service: Service) -> Notice:
     text = _reason(service.reason) if service.reason else "Its log says more."
     page = f"/logs?source={quote(service.name, safe='')}"
     return Notice(FAILED + service.name, Kind.FAILED, title, text, page)
+
+
+def notice(service: Service, said: Reason) -> Notice:
+    """What is worth knowing of a service that runs: each such thing once."""
+    key = f"{NOTICE}{service.name} {said.code}"
+    title = f"About {service_title(service.kind, service.name)}"
+    return Notice(key, Kind.NOTICE, title, _reason(said), weight=Weight.ALL)
 
 
 def address(now: str, *, before: str | None) -> Notice:

@@ -161,6 +161,7 @@ def _holding(state: State, snapshot: Snapshot, now: float) -> dict[str, Notice]:
         if service.state is ServiceState.FAILED and service.desired is Desired.RUNNING
     ]
     notices += [words.failed(service) for service in failed]
+    notices += [words.notice(s, s.notice) for s in snapshot.services if s.notice is not None]
     lasts = state.down_since is not None and now - state.down_since >= LASTS
     named = any(s.reason is not None and s.reason == snapshot.reason for s in failed)
     begun = state.down_told and state.down_since is not None  # a try in between is no end

@@ -36,6 +36,7 @@ class Api:
     permission_reply: str = ""
     question_reply: str = ""
     question_reject: str = ""
+    terminals: str = ""
     activity: bool = False
 
 
@@ -52,6 +53,7 @@ V1 = Api(
     permission_reply="/permission/{id}/reply",
     question_reply="/question/{id}/reply",
     question_reject="/question/{id}/reject",
+    terminals="/pty",
     activity=True,
 )
 V2 = Api(generation=2, health="/api/health")

@@ -553,3 +553,20 @@ def test_a_paired_phone_and_a_new_place_are_told_even_in_quiet_hours() -> None:
     far = msgspec.structs.replace(row(2), text="signed in, from a new place: DE")
     assert told.see(UP, LASTS, [far]) == ["New sign-in, from a new place"]
     assert "Nobody came from DE before." in told.shown[-1].text
+
+
+def test_what_is_worth_knowing_of_what_runs_is_told_once_where_all_is_told() -> None:
+    said = Reason(code="opencode-recycled", hop=Hop.OPENCODE, what="It was started anew.")
+    noticed = at(HopState.UP, services=(service("opencode", ServiceKind.OPENCODE, notice=said),))
+    told = Told(wishes=ALL)
+    told.see(UP)
+    assert told.see(noticed) == ["About OpenCode"]
+    assert told.shown[-1].text == "It was started anew."
+    assert told.see(noticed, 600) == []
+    assert told.see(UP) == []
+    assert told.taken == ["notice opencode opencode-recycled"]
+    assert told.see(noticed) == ["About OpenCode"]
+    quietly = Told()
+    assert quietly.see(noticed) == []
+    quietly.wishes = ALL
+    assert quietly.see(noticed) == [], "what was passed over is no news later"

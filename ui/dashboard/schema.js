@@ -5,6 +5,7 @@
 
 const NAMES = {
   enabled: "Run", directory: "Folder", program: "Program", environment: "Environment variables",
+  memory_megabytes: "Most memory, in megabytes",
   local_port: "Local door’s port", transport: "Transport", max_megabytes: "Most megabytes", name: "Name", kind: "Kind",
   level: "What is told", quiet_from: "Quiet from", quiet_to: "Quiet until",
   names: "Further names", certificate: "Your own certificate", key: "Key of your own certificate",
