@@ -47,10 +47,15 @@ def busy(subject: str, job: Job) -> Reason:
     return _reason("job-busy", what, cure, "Nothing was begun.")
 
 
-def damaged(file: Path) -> Reason:
-    """The file of what is not over cannot be read."""
-    what = f"{file} is damaged."
-    meaning = "What was half made or half deleted is not known any more."
-    return _reason(
-        "jobs-damaged", what, "Look at Cloudflare's dashboard, and remove the file.", meaning
-    )
+_UNKNOWN = "What was half made or half deleted at Cloudflare is not known any more."
+_LOOK = "Look at Cloudflare's dashboard whether a tunnel or a name was left there."
+
+
+def damaged(file: Path, aside: Path) -> Reason:
+    """The file of what is not over cannot be read, and is kept elsewhere."""
+    return _reason("jobs-damaged", f"{file} was damaged. It is kept as {aside}.", _LOOK, _UNKNOWN)
+
+
+def unread(why: Reason) -> Reason:
+    """It cannot be read, and `why`."""
+    return _reason("jobs-unread", why.what, f"{why.cure} {_LOOK}".strip(), _UNKNOWN)

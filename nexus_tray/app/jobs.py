@@ -16,17 +16,16 @@ from pathlib import Path
 import msgspec
 
 from nexus_tray.app import job_words as words
+from nexus_tray.app.job_file import UNREAD, JobFile
 from nexus_tray.app.job_record import Record, done_so_far, shown
 from nexus_tray.commands import AnswerJob, AnyCommand, CancelJob, DismissJob, RetryJob
 from nexus_tray.core.local_backend import Handler
 from nexus_tray.model import Job, JobState, Problem, Reason, StepState
-from nexus_tray.store import files
 
 logger = logging.getLogger(__name__)
 
 KEPT = 8
 """Jobs that are over and still shown."""
-_FILE_LIMIT = 256 * 1024
 ENDED = (JobState.DONE, JobState.CANCELLED)
 OVER = (*ENDED, JobState.FAILED)
 
@@ -51,8 +50,8 @@ class Course:
             raise Cancelled
 
     def remember(self) -> None:
-        """Keep `memo` on disk now: what was made must be known after a crash."""
-        self._keeper.keep()
+        """Keep `memo` on disk now: what was made must be known after a crash. Raises Problem."""
+        self._keeper.keep(strictly=True)
 
     def tell(self, text: str) -> None:
         """How far the present step is."""
@@ -129,8 +128,8 @@ class _Work:
 
 
 class JobKeeper:
-    """All jobs. `makers` by kind; `publish` hears them all at each change. Raises Problem when
-    its file cannot be read."""
+    """All jobs. `makers` by kind; `publish` hears them all at each change; `wall` in epoch
+    seconds."""
 
     def __init__(
         self,
@@ -139,7 +138,7 @@ class JobKeeper:
         publish: Callable[[tuple[Job, ...]], None],
         wall: Callable[[], float],
     ) -> None:
-        self._file = file
+        self._file = JobFile(file, wall)
         self._makers = makers
         self._publish = publish
         self._wall = wall
@@ -148,16 +147,15 @@ class JobKeeper:
         self._closed = False
 
     def begin(self) -> None:
-        """Take up what was not over at the last end: shown as broken off, to be gone on with."""
-        try:
-            found = msgspec.json.decode(
-                files.read_private(self._file, _FILE_LIMIT), type=list[Record]
-            )
-        except FileNotFoundError:
-            return
-        except msgspec.DecodeError as error:
-            raise Problem(words.damaged(self._file)) from error
+        """Take up what was not over at the last end: shown as broken off, to be gone on with.
+        What cannot be read is shown too: it was something, and nobody knows any more what."""
+        found, trouble = self._file.read()
         with self._lock:
+            if trouble is not None:
+                logger.warning("%s", trouble)
+                lost = Record("unread", UNREAD, "", self._wall(), {})
+                job = msgspec.structs.replace(shown(lost, (), JobState.FAILED), reason=trouble)
+                self._works[lost.id] = _Work(lost, Plan(()), job)
             for record in found:
                 if record.kind in self._makers:
                     self._take_up(record)
@@ -173,8 +171,9 @@ class JobKeeper:
         }
 
     def start(self, kind: str, subject: str, arguments: Mapping[str, str]) -> str:
-        """Begin a job; its id. Raises Problem while another of that subject is not over. One that
-        failed before it made anything is forgotten: this one is in its place."""
+        """Begin a job; its id. Raises Problem while another of that subject is not over, and where
+        it could not be remembered. One that failed before it made anything is forgotten: this one
+        is in its place."""
         plan = self._makers[kind](arguments)
         record = Record(
             id=secrets.token_hex(4), kind=kind, subject=subject, began_at=self._wall(),
@@ -191,8 +190,12 @@ class JobKeeper:
             }
             work = _Work(record, plan, shown(record, plan.titles, JobState.RUNNING))
             self._works[record.id] = work
+            try:
+                self.keep(strictly=True)
+            except Problem:
+                del self._works[record.id]
+                raise
             self._run(work)
-        self.keep()
         self._tell()
         return record.id
 
@@ -264,16 +267,16 @@ class JobKeeper:
             work.job = msgspec.structs.replace(work.job, **changes)
         self._tell()
 
-    def keep(self) -> None:
-        """Write what is not over. A disk that cannot is logged: the job goes on all the same."""
+    def keep(self, *, strictly: bool = False) -> None:
+        """Write what is not over. A disk that cannot is logged; `strictly`: raises Problem."""
         with self._lock:
             left = [w.record for w in self._works.values() if w.job.state not in OVER]
             left += [w.record for w in self._works.values() if w.job.state is JobState.FAILED]
             try:
-                if left or self._file.exists():
-                    files.ensure_private_dir(self._file.parent)
-                    files.write_atomic(self._file, msgspec.json.encode(left))
+                self._file.write(left)
             except Problem as problem:
+                if strictly:
+                    raise
                 logger.warning("%s", problem.reason)
 
     # the job's own thread
@@ -312,7 +315,7 @@ class JobKeeper:
             text = step.work(course)
             work.record.done[step.key] = text
             self._step(work, number, StepState.DONE, text)
-            self.keep()
+            self.keep(strictly=True)  # it goes no further than it could be gone on with
 
     def _take_back(self, work: _Work, course: Course) -> None:
         """Undo what the steps made. Where that fails, trying again goes on with it."""

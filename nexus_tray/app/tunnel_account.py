@@ -92,7 +92,7 @@ class TunnelAccount:
         self.close = self._jobs.close
 
     def begin(self) -> None:
-        """Take up what was not over. Raises Problem when that cannot be read."""
+        """Take up what was not over."""
         self._jobs.begin()
 
     def table(self) -> dict[type[AnyCommand], Handler]:

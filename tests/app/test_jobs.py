@@ -331,6 +331,60 @@ def test_a_damaged_file_is_said_and_kept(world: World) -> None:
     world.paths.data.mkdir(parents=True, mode=0o700)
     world.paths.jobs_file.touch(mode=0o600)
     world.paths.jobs_file.write_text("[{")
-    with pytest.raises(Problem, match="damaged"):
-        world.keeper().begin()
-    assert world.paths.jobs_file.read_text() == "[{"
+    keeper = world.keeper()
+    keeper.begin()
+    [lost] = world.seen[-1]
+    assert (lost.state, lost.reason and lost.reason.code) == (JobState.FAILED, "jobs-damaged")
+    [aside] = world.paths.data.glob("jobs.json.damaged-*")
+    assert lost.reason is not None
+    assert str(aside) in lost.reason.what
+    assert aside.read_text() == "[{"
+    start(keeper)
+    until(lambda: world.paths.jobs_file.read_text() == "[]")
+    assert aside.read_text() == "[{", "what comes later does not overwrite it"
+    keeper.dismiss(lost.id)
+    assert lost.id not in {job.id for job in world.seen[-1]}
+
+
+def test_a_file_that_others_may_write_is_said_and_left(world: World) -> None:
+    world.paths.data.mkdir(parents=True, mode=0o700)
+    world.paths.jobs_file.write_text("[]")
+    world.paths.jobs_file.chmod(0o666)
+    keeper = world.keeper()
+    keeper.begin()
+    [lost] = world.seen[-1]
+    assert lost.reason is not None
+    assert "open to other users" in lost.reason.what
+    assert world.paths.jobs_file.read_text() == "[]"
+
+
+def test_nothing_is_begun_that_could_not_be_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = world.keeper()
+    full = Problem(Reason(code="disk-full", hop=Hop.GATEWAY, what="There is no room left."))
+
+    def no_room(*_: object) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nexus_tray.store.files.write_atomic", no_room)
+        with pytest.raises(Problem, match="no room"):
+            start(keeper)
+    assert not world.did
+
+    def made(course: Course) -> str:
+        monkeypatch.setattr("nexus_tray.store.files.write_atomic", no_room)
+        course.memo["id"] = "34b8"
+        course.remember()
+        return "made"
+
+    world.deeds["a"] = made
+    key = start(keeper)
+    job = world.wait(JobState.FAILED)
+    assert job.reason == full.reason
+    assert world.did == ["a"], "it goes no further than it can be gone on with"
+    monkeypatch.undo()
+    world.deeds["a"] = lambda course: course.memo["id"]
+    keeper.retry(key)
+    assert world.wait(JobState.DONE).steps[0].text == "34b8"

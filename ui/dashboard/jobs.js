@@ -48,13 +48,13 @@ export function Job({ job, wanted, level = "h3" }) {
     <div class="row wrap buttons">
       ${!isOver(job) && html`<${Act} key="cancel" act=${after(() => cancelJob(job.id))} doing="Ending…" fail=${setError}
         name="Cancel: ${name}">Cancel<//>`}
-      ${job.state === "failed" && html`<${Act} key="retry" kind="primary" act=${after(() => retryJob(job.id))} doing="Trying…"
+      ${job.state === "failed" && job.kind !== "unread" && html`<${Act} key="retry" kind="primary" act=${after(() => retryJob(job.id))} doing="Trying…"
           fail=${setError} name="Try again: ${name}">Try again<//>
         <${Act} key="give-up" act=${after(() => cancelJob(job.id))} doing="Ending…" fail=${setError} name="Give up: ${name}">Give up<//>`}
       ${isOver(job) && html`<${Act} key="dismiss" act=${gone} doing="Removing…" fail=${setError}
         name="Dismiss: ${name}">Dismiss<//>`}
     </div>
-    ${job.state === "failed" && html`<p class="dim small">Trying again goes on where it failed. Giving up takes back what was made; dismissing leaves it as it is.</p>`}</section>`;
+    ${job.state === "failed" && job.kind !== "unread" && html`<p class="dim small">Trying again goes on where it failed. Giving up takes back what was made; dismissing leaves it as it is.</p>`}</section>`;
 }
 
 /** Says where it is, but not again what was said. */

@@ -110,6 +110,7 @@ export function jobTitle({ kind, subject }) {
   if (kind === "login") return "Sign in at Cloudflare";
   if (kind === "create") return `Make tunnel ${name}`;
   if (kind === "delete") return `Delete tunnel ${name}`;
+  if (kind === "unread") return "What was not finished";
   return kind === "routes" ? `Lead host names to ${name}` : capital(`${inert(kind)} ${subject && name}`);
 }
 
