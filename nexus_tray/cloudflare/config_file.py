@@ -131,6 +131,17 @@ def tag_environment(secret: str) -> dict[str, str]:
     return {"TUNNEL_TAG": f"{TAG_NAME}={secret}"}
 
 
+CONTROL = {"STDIN_CONTROL": "true"}
+"""A hidden option of cloudflared's: it takes commands on its standard input, which must then stay
+open (at its end it would spin). By the environment, for an unknown option would end it."""
+
+
+def reconnect(connections: int) -> str:
+    """The command to give up each of so many connections and make it anew, with the same
+    registration: the address stays. One line for each, for each line restarts one of them."""
+    return "\n".join(["reconnect"] * connections)
+
+
 def _is_unicode(path: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in path)
 

@@ -20,6 +20,10 @@ from nexus_tray.services import address_faults as faults
 from nexus_tray.services.public_visit import Seen, Visit
 
 
+_AFTER_RECONNECT = 2.0
+"""Seconds until a connection made anew is looked at; it takes 0.3 s."""
+
+
 @dataclass(frozen=True)
 class Times:
     """Seconds, but for `failures` in a row before something is said, and `gone` of them in a row
@@ -53,7 +57,8 @@ class State:
     row, `gone` those that showed that Cloudflare does not know the tunnel. `partial`: what is
     wrong with one name while another leads here, `amiss` such visits in a row. `served`: the
     count of visitors' requests at the last look. `changed_at`: when this machine last woke, or
-    changed networks. `restart`: this run should end now.
+    changed networks. `restart`: this run should end now. `reconnects`: how often this
+    run was to connect anew, last at `reconnected_at`.
     """
 
     run: int = 0
@@ -69,6 +74,8 @@ class State:
     partial: Reason | None = None
     changed_at: float | None = None
     restart: bool = False
+    reconnects: int = 0
+    reconnected_at: float | None = None
     restarts: int = 0
     restarted_at: float | None = None
     proved: bool = False
@@ -80,6 +87,7 @@ def looked(state: State, run: int, served: int, now: float, times: Times) -> Sta
         return replace(
             state, run=run, since=now, looked_at=now, visited_at=None, due_at=now,
             served=served, failures=0, gone=0, reason=None, amiss=0, partial=None, restart=False,
+            reconnects=0, reconnected_at=None,
         )  # fmt: skip
     if now - state.looked_at >= times.asleep:  # the machine slept, or cloudflared was away
         state = hurried(state, now)
@@ -125,6 +133,8 @@ def visited(
     if any(met.seen is Seen.OURS for met in found):
         state = _well(replace(state, restarts=0, restarted_at=None, proved=True))
         return _partly(state, found, now, times)
+    if any(map(_may_be_cured, found)) and _changed_since(state, now, times):
+        state = _reconnect(state, now, times)
     if new:
         return state
     if any(met.seen is Seen.GUARDED for met in found):
@@ -137,7 +147,10 @@ def visited(
     if state.failures < times.failures:
         return state
     state = replace(state, reason=faults.of(failed[0]))
-    cured = state.gone >= times.gone if quick else any(map(_may_be_cured, failed))
+    dead = any(map(_may_be_cured, failed))
+    if quick and dead:  # it keeps its address so
+        state = _reconnect(state, now, times)
+    cured = state.gone >= times.gone if quick else dead
     return _restart(state, now, times) if cured else state
 
 
@@ -162,6 +175,24 @@ def _unseen(state: State, times: Times, *, online: bool) -> State:
     known = state.proved or not online
     said = faults.OFFLINE if known and failures >= times.failures else None
     return replace(state, failures=failures, gone=0, reason=said)
+
+
+def _changed_since(state: State, now: float, times: Times) -> bool:
+    """The surroundings changed under this connection, and it may hang on what was before."""
+    changed = state.changed_at
+    return changed is not None and changed >= state.since and now - changed < 2 * times.settle
+
+
+def _reconnect(state: State, now: float, times: Times) -> State:
+    """cloudflared may not notice that its connection is dead: over HTTP/2 it takes 150 s (the
+    kernel's keep-alive, measured). Once for each change, and then at growing intervals."""
+    last, changed = state.reconnected_at, state.changed_at
+    pause = min(times.again * 2.0 ** max(0, min(state.reconnects, 16) - 1), times.again_most)
+    anew = last is not None and changed is not None and changed > last
+    if last is not None and not anew and now - last < pause:
+        return state
+    soon = min(state.due_at, now + _AFTER_RECONNECT)
+    return replace(state, reconnects=state.reconnects + 1, reconnected_at=now, due_at=soon)
 
 
 def _restart(state: State, now: float, times: Times) -> State:
@@ -240,9 +271,12 @@ class AddressWatch:
             self._note_visits(run, [met])
         return met
 
-    def look(self, run: int, hostnames: Sequence[str]) -> Outlook:
+    def look(
+        self, run: int, hostnames: Sequence[str], reconnect: Callable[[], None] = lambda: None
+    ) -> Outlook:
         """This run is connected and has these names, of which there may be none. Returns at
-        once, with what is known; begins a visit where one is due."""
+        once, with what is known; begins a visit where one is due. `reconnect` is called, by the
+        visit's thread, if the run should connect anew with what it has."""
         names = tuple(hostnames)
         self._means.connected(names)
         state = self._note_look(run)
@@ -254,7 +288,10 @@ class AddressWatch:
             outlook = Outlook(state.reason or state.partial, state.restart, self._facts)
         if begin:
             work = threading.Thread(
-                target=self._round, args=(run, names, changes), name="address visit", daemon=True
+                target=self._round,
+                args=(run, names, changes, reconnect),
+                name="address visit",
+                daemon=True,
             )
             work.start()
         return outlook
@@ -277,14 +314,16 @@ class AddressWatch:
             self._state = looked(self._state, run, served, now, self._times)
             return self._state
 
-    def _round(self, run: int, names: tuple[str, ...], changes: int) -> None:
+    def _round(
+        self, run: int, names: tuple[str, ...], changes: int, reconnect: Callable[[], None]
+    ) -> None:
         try:
             with self._lock:
                 state = self._state
             soon = early(state, self._means.now(), self._times, quick=self._quick) and self._quick
             found = [self._visit(name, soon=soon) for name in names]
             if changes == self._changes:
-                self._note_visits(run, found)
+                self._note_visits(run, found, reconnect)
         finally:
             with self._lock:
                 if changes == self._changes:
@@ -297,7 +336,9 @@ class AddressWatch:
         self._means.met(met, self._means.wall())
         return met
 
-    def _note_visits(self, run: int, found: Sequence[Visit]) -> None:
+    def _note_visits(
+        self, run: int, found: Sequence[Visit], reconnect: Callable[[], None] = lambda: None
+    ) -> None:
         served, online = self._means.served(), self._means.online()
         now, wall = self._means.now(), self._means.wall()
         fast = min((m.round_trip_ms for m in found if m.round_trip_ms is not None), default=None)
@@ -305,8 +346,11 @@ class AddressWatch:
         with self._lock:
             # whoever came while the visit was under way ends the row of failures before it
             state = looked(self._state, self._state.run, served, now, self._times)
+            known = state.reconnects
             self._state = state = visited(
                 state, run, found, now, self._times, quick=self._quick, online=online
             )
             if proved and run == state.run:
                 self._facts = Facts(proved_at=wall, round_trip_ms=fast)
+        if run == state.run and state.reconnects > known:
+            reconnect()

@@ -105,7 +105,8 @@ class Run:
         transport = self._choose()
         launch = self._prepare(transport)
         secret = secrets.token_urlsafe(32)
-        env = self._environment({**launch.environment, **config_file.tag_environment(secret)})
+        tag = config_file.tag_environment(secret)
+        env = self._environment({**launch.environment, **tag, **config_file.CONTROL})
         if plan.identity.kind != QUICK:
             bare = self._environment({})  # the check needs no secret
             failure = plan.checker.check(program, launch.config, bare)
@@ -124,6 +125,7 @@ class Run:
                     plan.folder,
                     on_line=self._line,
                     on_exit=self._exited,
+                    feed=True,
                 )
             except OSError as error:
                 return faults.not_spawned(program, error)
@@ -239,7 +241,7 @@ class Run:
             reason = public.amiss(reading.ingress, routes, watch.way, watch.transport)
             if reason is not None:
                 return Verdict(reason, up=True)
-        return self._proved(names) or self._reached(names) or Verdict()
+        return self._proved(names) or self._reached(names, reading) or Verdict()
 
     def _names(self, reading: Reading) -> tuple[str, ...]:
         """The host names that should answer, the most useful first."""
@@ -266,15 +268,24 @@ class Run:
             return Verdict(failure.reason, failure=failure)
         return None
 
-    def _reached(self, names: tuple[str, ...]) -> Verdict | None:
+    def _reached(self, names: tuple[str, ...], reading: Reading) -> Verdict | None:
         """What visits of our own through the public address found; None: nothing against it."""
-        outlook = self._plan.addresses.look(self._number, names)
+        outlook = self._plan.addresses.look(
+            self._number, names, lambda: self._reconnect(reading.connections)
+        )
         if outlook.facts != Facts():
             self._report(Observed(self._number, outlook.facts))
         if outlook.reason is None:
             return None
         failure = Failure(Cause.NETWORK, outlook.reason) if outlook.restart else None
         return Verdict(outlook.reason, failure=failure, up=True)
+
+    def _reconnect(self, connections: int) -> None:
+        """Have cloudflared give up its connections, which seem dead, and make them anew."""
+        with self._lock:
+            child = self._child
+        if child is not None and child.tell(config_file.reconnect(connections)):
+            self._plan.on_log(Level.INFO, "Its connection seems dead: it is made anew.")
 
     def _tell(self, reading: Reading) -> None:
         """Report what was measured. Locations are stale while away, and so left out."""

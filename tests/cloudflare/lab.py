@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -41,11 +41,15 @@ def until(look: Callable[[], T], what: str = "", seconds: float = 20.0) -> T:
 
 
 class Lab:
-    """A running lab. `file` describes it, as NEXUS_TRAY_CLOUDFLARED_LAB wants it."""
+    """A running lab. `file` describes it, as NEXUS_TRAY_CLOUDFLARED_LAB wants it. `prefix`: what
+    runs it, as in another network; `arguments`: what it is told besides."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, prefix: Sequence[str] = (), arguments: Sequence[str] = ("--ephemeral",)
+    ) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "cloudflare_lab", "--ephemeral", "--dir", str(folder)]
+        command = [*prefix, sys.executable, "-m", "cloudflare_lab", "--dir", str(folder)]
+        command += arguments
         self._errors = (folder.parent / f"{folder.name}.stderr").open("wb")
         self._process = subprocess.Popen(
             command,
@@ -129,12 +133,14 @@ class Lab:
         fields = {"Host": hostname, **{k.replace("_", "-"): v for k, v in headers.items()}}
         return self._request(self.info["front"], method, path, None, fields)
 
-    @staticmethod
-    def _request(
-        base: str, method: str, path: str, body: object, headers: dict[str, str]
-    ) -> tuple[int, dict[str, str], bytes]:
+    def _line(self, base: str) -> http.client.HTTPConnection:
         where = urllib.parse.urlsplit(base)
-        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
+        return http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
+
+    def _request(
+        self, base: str, method: str, path: str, body: object, headers: dict[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = self._line(base)
         try:
             data = json.dumps(body) if body is not None else None
             connection.request(method, path, data, headers)

@@ -39,7 +39,7 @@ class Program:
             [str(program), *arguments],
             env=dict(environment),
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -93,7 +93,7 @@ class Program:
     def close(self) -> None:
         self.child.kill()
         self.wait()
-        for pipe in (self.child.stdout, self.child.stderr):
+        for pipe in (self.child.stdin, self.child.stdout, self.child.stderr):
             assert pipe is not None
             pipe.close()
 
@@ -103,6 +103,7 @@ class Bench:
 
     def __init__(self, program: Path, lab: Lab, folder: Path) -> None:
         self.program, self.lab, self.folder = program, lab, folder
+        self.real = program == PROGRAMS.get("real")
         self.origin = Origin(folder / "o.sock")
         self.started: list[Program] = []
         self.config = folder / "config.json"
@@ -126,9 +127,16 @@ class Bench:
         environment = config_file.tag_environment(SECRET) | environment
         return self.run(*arguments, **environment)
 
-    def known(self, made: Any, transport: str = "quic", *, token: str | None = None) -> Program:
+    def known(
+        self,
+        made: Any,
+        transport: str = "quic",
+        *,
+        token: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program:
         """Run a tunnel that was made in the lab, by its token or (None) its credentials."""
-        environment = config_file.tag_environment(SECRET)
+        environment = {**config_file.tag_environment(SECRET), **(environment or {})}
         service = config_file.service_of(self.folder / "o.sock")
         if token is not None:
             environment |= config_file.token_environment(token)
@@ -398,6 +406,34 @@ def test_a_dropped_connection_comes_back(bench: Bench, transport: str) -> None:
     until(lambda: program.connections, "a connection", 30)
     assert diagnose(None, program.entries) is None
     assert bench.lab.visit(hostname)[0] == 200
+
+
+def told(program: Program, line: str) -> None:
+    assert program.child.stdin is not None
+    program.child.stdin.write(line + "\n")
+    program.child.stdin.flush()
+
+
+@pytest.mark.parametrize("transport", ["http2", "quic"])
+def test_told_to_it_connects_anew_and_keeps_its_address(bench: Bench, transport: str) -> None:
+    program = bench.quick(transport, **config_file.CONTROL)
+    hostname = program.hostname()
+    told(program, config_file.reconnect(1))
+    until(lambda: program.figures.registered == 2, "the second registration", 30)
+    until(lambda: program.connections, "a connection", 30)
+    assert program.hostname() == hostname
+    assert bench.lab.visit(hostname)[0] == 200
+
+
+def test_each_of_its_connections_is_made_anew_once(bench: Bench) -> None:
+    program = bench.known(bench.lab.make_tunnel(HOST), "quic", environment=config_file.CONTROL)
+    until(lambda: program.connections == (4 if bench.real else 1), "all connections")
+    count = program.connections
+    assert count
+    told(program, config_file.reconnect(count))
+    until(lambda: program.figures.registered == 2 * count, "each again", 30)
+    until(lambda: program.connections == count, "all connections", 30)
+    assert program.figures.registered == 2 * count
 
 
 def test_a_forgotten_tunnel_is_told_over_http2(bench: Bench) -> None:

@@ -51,6 +51,7 @@ class Program:
         self.output = home / "output.txt"
         self.popen: subprocess.Popen[bytes] | None = None
         self.options = ["--headless"]
+        self.prefix: list[str] = []  # what runs it, as in another network
         (home / "user").mkdir(parents=True, exist_ok=True)
 
     def configure(self, settings: Mapping[str, Any]) -> None:
@@ -63,7 +64,7 @@ class Program:
         """Start it and wait until its local API answers."""
         with self.output.open("ab") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "nexus_tray", "run", *self.options],
+                [*self.prefix, sys.executable, "-m", "nexus_tray", "run", *self.options],
                 cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
@@ -75,8 +76,9 @@ class Program:
     def cli(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run `nexus-tray` with these arguments and this standard input."""
         return subprocess.run(
-            [sys.executable, "-m", "nexus_tray", *arguments], env=self.environment, input=given,
-            capture_output=True, text=True, timeout=60, check=False,
+            [*self.prefix, sys.executable, "-m", "nexus_tray", *arguments],
+            env=self.environment, input=given, capture_output=True, text=True, timeout=60,
+            check=False,
         )  # fmt: skip
 
     def snapshot(self) -> Snapshot:

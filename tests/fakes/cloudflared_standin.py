@@ -230,12 +230,16 @@ class Tunnel:
         self.connection = Connection(service, body, self.counters)
         self.status = Status(found["hostname"], rules, VERSION, self.counters)
         self.stopping = threading.Event()
+        self.anew = threading.Event()
         self.failure: Exit | None = None
 
     def run(self, grace: float) -> int:
         """Serve until told to stop; 0, or Exit with why it could not."""
         signal.signal(signal.SIGTERM, self._signal)
         signal.signal(signal.SIGINT, self._signal)
+        if os.environ.get("STDIN_CONTROL") == "true":
+            self.log("INF", "Enabling control through stdin")
+            threading.Thread(target=self._obey, daemon=True).start()
         threading.Thread(target=self._keep, daemon=True).start()
         while not self.stopping.wait(0.05):
             if self.failure is not None:
@@ -260,6 +264,14 @@ class Tunnel:
         self.log("INF", f"Initiating graceful shutdown due to signal {name} ...")
         self.stopping.set()
 
+    def _obey(self) -> None:
+        """The one command on standard input. (At the end of it the real one spins.)"""
+        for line in sys.stdin:
+            if line.split()[:1] == ["reconnect"]:
+                self.log("INF", "Sending reconnect signal")
+                self.anew.set()
+                self.connection.drop()
+
     def _keep(self) -> None:
         """Connect, serve, and connect again, for ever."""
         tries, registered = 0, False
@@ -273,6 +285,12 @@ class Tunnel:
                 self.connection.serve(self._origin_error, self._new_rules)
                 if self.stopping.is_set():
                     return
+                if self.anew.is_set():
+                    self.anew.clear()
+                    said = "Restarting connection due to reconnect signal in 0s"
+                    self.log("INF", said, **where)
+                    self.log("ERR", "Connection terminated", error="reconnect signal", connIndex=0)
+                    continue
                 self.log("INF", "Lost connection with the edge", connIndex=0)
                 self.log("WRN", "Serve tunnel error", error="connection with edge closed", **where)
             except Unreachable as error:

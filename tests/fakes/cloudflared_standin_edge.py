@@ -3,10 +3,12 @@
 Split from cloudflared_standin.py, which says what this is. Standard library only.
 """
 
+import contextlib
 import http.client
 import http.server
 import json
 import resource
+import socket
 import threading
 import time
 import urllib.parse
@@ -52,6 +54,7 @@ class Connection:
         self._body = body
         self._counters = counters
         self._answer: http.client.HTTPResponse | None = None
+        self._line: socket.socket | None = None
         self._gone = threading.Event()
         self._gone.set()
 
@@ -73,6 +76,7 @@ class Connection:
             self._counters.refused[word] += 1
             raise Refused(told["kind"], told["cause"])
         connection.sock.settimeout(None)
+        self._line = connection.sock
         self._answer = answer
         self._gone.clear()
         with self._counters.lock:
@@ -111,6 +115,12 @@ class Connection:
         elif told["event"] == "origin-error":
             counters.errors += 1
             on_origin_error(told["error"])
+
+    def drop(self) -> None:
+        """Give the present connection up."""
+        if self._line is not None:
+            with contextlib.suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
 
     def end(self, grace: float) -> None:
         """Take no new requests, and wait for those in flight."""

@@ -181,11 +181,56 @@ def test_after_sleep_it_begins_anew() -> None:
 def test_who_woke_is_visited_at_once_and_given_time() -> None:
     woken = hurried(after(BAD, BAD, BAD), 200.0)
     assert (woken.failures, woken.reason, woken.due_at) == (0, None, 200.0)
-    for n in range(2):  # the network is not up yet: nobody is blamed, and it is tried often
-        woken = visited(woken, 1, [BAD], 200.0 + n * T.hurry, T, quick=False, online=True)
-        assert (woken.failures, woken.due_at) == (0, 200.0 + (n + 1) * T.hurry)
+    woken = visited(woken, 1, [BAD], 200.0, T, quick=False, online=True)
+    assert (woken.failures, woken.due_at) == (0, 202.0)  # the connection is made anew meanwhile
+    woken = visited(woken, 1, [BAD], 202.0, T, quick=False, online=True)
+    assert (woken.failures, woken.due_at) == (0, 202.0 + T.hurry)  # nobody is blamed yet
     woken = visited(woken, 1, [BAD], 200.0 + T.settle, T, quick=False, online=True)
     assert (woken.failures, woken.due_at) == (1, 200.0 + T.settle + T.failing)
+
+
+RECONNECTS = [  # what a visit met, whether the surroundings changed, and whether to connect anew
+    (met(Seen.SILENT), True, True),
+    (met(Seen.CLOUDFLARE, "502"), True, True),
+    (met(Seen.CLOUDFLARE, "1033"), True, True),
+    (met(Seen.NO_WAY), True, False),  # this machine's network is not up yet
+    (met(Seen.FOREIGN), True, False),
+    (met(Seen.NO_NAME), True, False),
+    (met(Seen.GUARDED), True, False),
+    (OURS, True, False),
+    (met(Seen.SILENT), False, False),
+]
+
+
+@pytest.mark.parametrize(("found", "changed", "anew"), RECONNECTS)
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_connection_that_hangs_after_a_change_is_made_anew(
+    found: Visit, changed: bool, anew: bool, quick: bool
+) -> None:
+    state = visited(looked(State(), 1, 0, 0.0, T), 1, [OURS], 0.0, T, quick=quick, online=True)
+    state = hurried(state, 200.0) if changed else state
+    state = visited(state, 1, [found], 201.0, T, quick=quick, online=True)
+    assert bool(state.reconnects) is anew
+    again = visited(state, 1, [found], 206.0, T, quick=quick, online=True)
+    assert again.reconnects == state.reconnects  # once for each change
+    moved = visited(hurried(again, 207.0), 1, [found], 208.0, T, quick=quick, online=True)
+    assert (moved.reconnects > again.reconnects) is (anew or not changed)
+
+
+def test_a_quick_tunnel_that_hangs_connects_anew_before_it_is_given_up() -> None:
+    """Its address stays so; and at growing intervals, for it may not help."""
+    state, now, anew = looked(State(), 1, 0, 0.0, T), T.fresh, list[float]()
+    while now < 3600.0:
+        before = state.reconnects
+        state = visited(state, 1, [BAD], now, T, quick=True, online=True)
+        anew += [now] if state.reconnects > before else []
+        now = state.due_at
+    assert anew[0] == T.fresh + 2 * T.failing
+    gaps = [b - a for a, b in pairwise(anew)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] >= T.again
+    assert not state.restart
+    assert not looked(state, 2, 0, now, T).reconnects  # another run has connected anew itself
 
 
 def test_one_name_of_several_that_fails_is_said_and_nothing_is_restarted() -> None:
@@ -343,6 +388,17 @@ def test_a_hurry_does_not_wait_for_a_visit_that_hangs_and_that_one_counts_no_mor
     until(lambda: not visiting(), "the end of both")
     assert bed.watch.look(1, (HOST,)).facts.proved_at
     assert bed.watch._state.failures == 0
+
+
+def test_who_looks_is_told_to_connect_anew_by_the_visit_itself() -> None:
+    bed, told = Bed(), threading.Event()
+    bed.answer = BAD
+    bed.watch.look(1, (HOST,), told.set)
+    until(lambda: bed.seen, "a visit")
+    assert not told.is_set()
+    bed.watch.hurry()
+    bed.watch.look(1, (HOST,), told.set)
+    assert told.wait(5)
 
 
 def test_a_quick_tunnels_first_visit_looks_no_name_up() -> None:
