@@ -105,6 +105,10 @@ MIGRATIONS: tuple[str, ...] = (
 SIDES = ("-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY_SECONDS = 5.0
+# Room that the write-ahead log has from the beginning: where a disk is full, somebody can still
+# be sent away. It is folded back before that room is used up, and begins at its front again.
+_RESERVE_BYTES = 1024 * 1024
+_FOLD_PAGES = 200
 
 Row = tuple[Any, ...]
 
@@ -203,7 +207,9 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise damage
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_FOLD_PAGES}")
         _migrate(connection, path)
+        _reserve(path.with_name(path.name + SIDES[0]))
     except BaseException:
         connection.close()
         raise
@@ -227,6 +233,19 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     for step in range(version, len(MIGRATIONS)):
         script = f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;"
         connection.executescript(script)
+
+
+def _reserve(log: Path) -> None:
+    """Have the disk keep room for the write-ahead log. What lies behind its last frame means
+    nothing to SQLite (its file format, section 4.5). A disk that is full already has none."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with contextlib.suppress(OSError):
+        descriptor = open_private(log, os.O_RDWR)
+        try:
+            os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+        finally:
+            os.close(descriptor)
 
 
 def _opening_failed(path: Path, error: sqlite3.DatabaseError, now: float) -> Problem:
@@ -258,6 +277,14 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> Reason:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        return Reason(
+            code="database-full",
+            hop=Hop.GATEWAY,
+            what=f"The sign-in database {path} could not be written: there is no room left.",
+            meaning="Nothing was changed. Who is signed in stays so; nobody else can come in.",
+            cure="Free some space on that disk, then try again.",
+        )
     return Reason(
         code="database-failed",
         hop=Hop.GATEWAY,

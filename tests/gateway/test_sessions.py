@@ -8,6 +8,7 @@ import pytest
 
 from nexus_tray.gateway.http import Principal, Visitor
 from nexus_tray.gateway.signin.sessions import CACHED_SECONDS, browser_name
+from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.store.accounts import (
     ABSOLUTE_SECONDS,
     IDLE_SECONDS,
@@ -144,6 +145,25 @@ def test_use_is_saved_by_the_sweep_and_survives_a_restart(vault: Vault) -> None:
     assert knows(vault, cookie)
     vault.sessions.sweep()
     assert vault.accounts.sessions()[0].seen_at == vault.wall.now
+
+
+def test_use_that_the_disk_refused_is_saved_by_the_next_sweep(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = sign_in(vault)
+    vault.wall.now += 3600
+    assert knows(vault, cookie)
+
+    def full(_: object) -> None:
+        raise Problem(Reason(code="database-full", hop=Hop.GATEWAY, what="No room."))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vault.accounts, "touch", full)
+        with pytest.raises(Problem):
+            vault.sessions.sweep()
+    vault.sessions.sweep()
+    [row] = vault.accounts.sessions()
+    assert row.seen_at == vault.wall.now
 
 
 def test_the_sweep_ends_what_is_over_and_cuts_its_streams(vault: Vault) -> None:

@@ -196,7 +196,7 @@ def test_a_full_disk_is_a_problem_and_changes_nothing(path: Path) -> None:
         with store.database.write() as connection:
             connection.execute("UPDATE password SET hash = ?", (filled,))
 
-    assert code_of(fill) == "database-failed"
+    assert code_of(fill) == "database-full"
     assert store.accounts.password() == before
     store.close()
 

@@ -165,8 +165,13 @@ class Sessions:
         """
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
-        if unsaved:
-            self._accounts.touch(unsaved)
+        try:
+            if unsaved:
+                self._accounts.touch(unsaved)
+        except Problem:  # such as a full disk: saved next time, or who is here would seem gone
+            with self._lock:
+                self._unsaved = {**unsaved, **self._unsaved}
+            raise
         self._accounts.end_expired()
 
     def _cached(self, borne: "_Borne") -> _Verified | None:
