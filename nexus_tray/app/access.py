@@ -3,15 +3,20 @@
 Owns the translation of rows into the report. Any thread.
 """
 
+import logging
+
 import msgspec
 
 from nexus_tray.app.door import Vault
 from nexus_tray.gateway.http import DoorKind
+from nexus_tray.model import Problem
 from nexus_tray.reports import Access, AuditEntry, Device, PairingEntry, TokenEntry
 from nexus_tray.store.accounts import SessionRow
 from nexus_tray.store.api_tokens import TokenRow
 from nexus_tray.store.audit import AuditRow
 from nexus_tray.store.pairings import PairingRow
+
+log = logging.getLogger(__name__)
 
 _DOORS = {str(DoorKind.LOCAL): "local", str(DoorKind.NETWORK): "network"}
 SHOWN = 100
@@ -21,7 +26,10 @@ SHOWN = 100
 def read(vault: Vault) -> Access:
     """How it stands now. Raises Problem when the database cannot be read."""
     if vault.usage is not None:
-        vault.usage.save()
+        try:
+            vault.usage.save()
+        except Problem as problem:  # who is in must be seen even on a full disk
+            log.warning("What devices moved is not up to date: %s", problem.reason)
     return Access(
         password=vault.accounts.has_password(),
         second_factor=vault.second_factor.row() is not None,

@@ -60,6 +60,9 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
             program.notify(os.environ)
             face.show(program.backend, os.environ, directory, program.wait)
         program.wait()
+    except Problem as problem:  # such as a full disk: its local API could not be told of
+        sys.stderr.write(f"nexus-tray: {problem.reason}\n")
+        return guard.REFUSED
     finally:
         in_time = program.close()
     if not in_time:

@@ -117,7 +117,7 @@ class LogStore:
         try:
             return open_or_begin(self._path, self._max_bytes, self._clock())
         except sqlite3.Error as error:
-            raise Problem(_failed("opened", error)) from error
+            raise Problem(_unopened(self._path, error)) from error
 
     def _write(self) -> None:
         bound, pause = self._max_bytes, 0.0 if self._file.unindexed else None
@@ -208,6 +208,21 @@ def _failed(done: str, error: sqlite3.Error) -> Reason:
         what=f"The logs could not be {done}: {error}.",
         meaning="Lines are missing from the logs; everything else goes on.",
         cure="Look whether the disk is full.",
+    )
+
+
+def _unopened(path: Path, error: sqlite3.Error) -> Reason:
+    full = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+    )  # fmt: skip
+    return Reason(
+        code="log-unopened",
+        hop=Hop.GATEWAY,
+        what=f"The logs {path} could not be opened: {error}.",
+        meaning="Nexus Tray does not run without them: nobody could see what happens.",
+        cure="Free some space on that disk, and start it again."
+        if full
+        else "Look whether another program has that file open, then start Nexus Tray again.",
     )
 
 

@@ -47,12 +47,19 @@ class OpenPages:
         return ()
 
     def keep(self, hashes: tuple[bytes, ...]) -> None:
-        """Remember these and no others. Raises Problem when the file cannot be written."""
+        """Remember these and no others. On a full disk nobody is remembered, which is as sure an
+        end for those that ended; what else keeps the file from being written raises Problem."""
         if self._life is None:
             return
         kept = _Kept(life=self._life, hashes=tuple(each.hex() for each in hashes))
         ensure_private_dir(self._paths.run)
-        write_atomic(self._paths.pages_file, msgspec.json.encode(kept))
+        try:
+            write_atomic(self._paths.pages_file, msgspec.json.encode(kept))
+        except Problem as problem:
+            if problem.reason.code != "disk-full":
+                raise
+            self.forget()
+            log.warning("Open pages have to be opened anew after a restart: %s", problem.reason)
 
     def forget(self) -> None:
         """Remember nothing more: the end was in order. May be called again; raises OSError."""

@@ -1,5 +1,7 @@
 """Which pages are open is known after a crash, under the same guard, and never else."""
 
+import errno
+import os
 import stat
 
 import pytest
@@ -69,3 +71,16 @@ def test_a_link_is_not_followed(paths: Paths) -> None:
         pages.keep(())
     assert pages.recall() == ()
     assert elsewhere.exists()
+
+
+def test_on_a_full_disk_nobody_is_remembered(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = OpenPages(paths, "life")
+    pages.keep(TWO)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        pages.keep(TWO[:1])
+    assert OpenPages(paths, "life").recall() == ()
