@@ -147,16 +147,22 @@ class ChildProcess:
 
     def _see_to_end(self) -> None:
         """The thread of a stop: ask, wait, kill; what is left after that is `_follow`'s."""
-        self._known = self.processes()  # while parents still tell who is whose
+        self._remaining()  # while parents still tell who is whose
         with self._changed:
             if self._seconds_left() > 0 and not self._ended:
                 _ask(self._root)
             while not self._ended and self._seconds_left() > 0:
                 self._changed.wait(self._seconds_left())
         while not self._ended:
-            process_tree.signal_all(self.processes(), process_tree.KILL)
+            process_tree.signal_all(self._remaining(), process_tree.KILL)
             with self._changed:
                 self._changed.wait_for(lambda: self._ended, KILL_AGAIN)
+
+    def _remaining(self) -> set[process_tree.Identity]:
+        """Who is left, remembered: when TERM ends a parent, who hides below it is still known."""
+        found = self.processes()
+        self._known |= found
+        return found
 
     def _seconds_left(self) -> float:
         return float("inf") if self._kill_at is None else self._kill_at - time.monotonic()
@@ -169,7 +175,7 @@ class ChildProcess:
             self._ended = True
             self._changed.notify_all()
         in_time = self._seconds_left() > 0
-        left = process_tree.end(self.processes, LEFT_BEHIND_GRACE if in_time else 0.0)
+        left = process_tree.end(self._remaining, LEFT_BEHIND_GRACE if in_time else 0.0)
         if left:
             log.error("Processes of child %d could not be ended: %s", self.pid, sorted(left))
         code = self._child.wait()

@@ -13,7 +13,7 @@ that does; and it is signalled by pid and start time together.
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -90,12 +90,19 @@ def left(paths: Paths, mark: str | None) -> set[int]:
 
 
 def _end(life: Life) -> set[Identity]:
-    return process_tree.end(lambda: _of(life) or set(), GRACE, PATIENCE)
+    known: set[Identity] = set()  # when TERM ends a parent, who hides below it is still known
+
+    def remaining() -> set[Identity]:
+        found = _of(life, known) or set()
+        known.update(found)
+        return found
+
+    return process_tree.end(remaining, GRACE, PATIENCE)
 
 
-def _of(life: Life) -> set[Identity] | None:
+def _of(life: Life, known: Collection[Identity] = ()) -> set[Identity] | None:
     """What runs of this life; None if we ourselves descend from it and must not end it."""
-    found = process_tree.members(life.guard, life.mark)
+    found = process_tree.members(life.guard, life.mark, known)
     inside = f"{os.environ.get(process_tree.MARK)}.".startswith(f"{life.mark}.")
     if inside or found & process_tree.above(os.getpid()):
         return None

@@ -86,6 +86,27 @@ def test_a_deaf_grandchild_with_the_pipe_ends_too(told: Told, tmp_path: Path, wa
     assert child.processes() == set()
 
 
+# Below a polite shell that TERM ends: in a session of its own, deaf, and without the mark. Once
+# that shell is gone, only who has seen it before knows whose it is.
+HIDDEN = """
+setsid sh -c 'setsid env -i PATH="$PATH" sh -c "trap \\"\\" TERM HUP; echo \\$\\$;
+while :; do sleep 0.05; done" & wait' &
+while :; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize("way", ENDS)
+def test_who_hides_below_a_polite_one_ends_too(told: Told, tmp_path: Path, way: str) -> None:
+    child = start(told, HIDDEN, tmp_path)
+    hidden = process_tree.identify(told.pids(1)[0])
+    assert hidden is not None
+    ENDS[way](child)
+    assert told.over.wait(10)
+    left = process_tree.running(hidden)
+    process_tree.send(hidden, signal.SIGKILL)  # a failed test leaves nothing
+    assert not left
+
+
 @pytest.mark.parametrize("way", ENDS)
 def test_a_stranger_with_the_pipe_cannot_hold_the_end_up(
     told: Told, tmp_path: Path, stray: list[int], way: str, monkeypatch: pytest.MonkeyPatch
