@@ -1,5 +1,6 @@
 """The whole program as a person runs it: a guard process, commands, and what they print."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -122,10 +123,14 @@ class Program:
         return [guard, *guard.children(recursive=True)]
 
     def program_pid(self) -> int:
-        """The process below the guard that is the program itself."""
+        """The process below the guard that is the program itself, not an orphan it took in."""
         assert self.popen is not None
-        [child] = psutil.Process(self.popen.pid).children()
-        return child.pid
+        found = []
+        for child in psutil.Process(self.popen.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # an orphan that just ended
+                found += [child.pid] if "nexus_tray" in child.cmdline() else []
+        [program] = found
+        return program
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> int:
         """End it by a signal to the guard; its exit code."""
