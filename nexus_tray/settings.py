@@ -179,7 +179,8 @@ class AccessSettings(Section, frozen=True):
     that one device may send (0: no limit). `device_kilobytes_out`: kilobytes a second that one
     device may get (0: no limit). `total_kilobytes_in`: kilobytes a second that all together may
     send (0: no limit). `total_kilobytes_out`: kilobytes a second that all together may get (0: no
-    limit).
+    limit). `idle_minutes`: remote access closes when nobody asked for anything for so long, never
+    while OpenCode works (0: it stays open).
     """
 
     allow_addresses: tuple[Network, ...] = ()
@@ -193,6 +194,7 @@ class AccessSettings(Section, frozen=True):
     device_kilobytes_out: Kilobytes = 0
     total_kilobytes_in: Kilobytes = 0
     total_kilobytes_out: Kilobytes = 0
+    idle_minutes: Annotated[int, msgspec.Meta(ge=0, le=10_080)] = 0
 
 
 class CloudflaredSettings(Section, frozen=True):
@@ -211,10 +213,10 @@ class NotificationSettings(Section, frozen=True):
     """What the desktop tells.
 
     `level`: `important` tells OpenCode's questions, what is not reachable or cannot run, an
-    address that changed and each new sign-in; `all` also the first address, sessions that
-    have finished, and what is worth knowing of what runs; `off` nothing. `quiet_from`: begin of
-    the quiet hours, local time. In them only new sign-ins are told; what still waits is told at
-    their end. Empty: there are none.
+    address that changed, each new sign-in, and that remote access closed unused; `all` also the
+    first address, sessions that have finished, and what is worth knowing of what runs; `off`
+    nothing. `quiet_from`: begin of the quiet hours, local time. In them only new sign-ins are
+    told; what still waits is told at their end. Empty: there are none.
     `quiet_to`: end of the quiet hours; before their begin, it means the next day's.
     """
 

@@ -60,6 +60,21 @@ class AccessHandlers:
         keep access closed; the log says so."""
         self._note(AuditEvent.ACCESS_RESUMED, who, why)
 
+    def close_unused(self, minutes: int) -> None:
+        """Close as a pause does, for nobody has asked for anything for so long. Raises Problem
+        when it holds now, but not for the next start."""
+        shut, told = False, ""
+        try:
+            pause = self._ways.pause.close_unused(minutes)
+            shut, told = pause is not None, pause.reason.what if pause else ""
+        except Problem as problem:
+            shut, told = True, problem.reason.what
+            raise
+        finally:
+            if shut:
+                self._ways.cut(_tunnels(self._ways.settings))
+                self._note(AuditEvent.IDLE_CLOSED, "nexus-tray", told)
+
     def _end_session(self, command: commands.EndSession) -> None:
         accounts = self._ways.accounts()
         if all(row.id != command.id for row in accounts.sessions()):

@@ -175,6 +175,16 @@ class Door:
         gateway = self._gateway
         return gateway.read_meters() if gateway is not None else None
 
+    def visits(self) -> tuple[tuple[str, float], ...]:
+        """The ways in from outside by which a signed-in device came, and when the last time
+        (epoch seconds). Raises TimeoutError while the gateway does not answer."""
+        gateway = self._gateway
+        if gateway is None:
+            return ()
+        doors = gateway.counters().doors
+        times = ((name, door.last_at) for name, door in doors.items() if name != "local")
+        return tuple(sorted((name, at) for name, at in times if at is not None))
+
     def set_upstream(self, upstream: Upstream | None) -> None:
         """OpenCode listens there; None: nowhere."""
         with self._lock:

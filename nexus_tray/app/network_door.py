@@ -149,6 +149,11 @@ class NetworkKeeper:
                 return
             self._shut()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the local network may come in now."""
+        return self._serving is not None
+
     def report(self) -> NetworkDoor:
         """How it stands, and what devices need to trust it."""
         with self._lock:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nexus_tray.core.moments import moment
-from nexus_tray.core.snapshot import Pause
+from nexus_tray.core.snapshot import UNUSED, Pause
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.store import pause_file
 from nexus_tray.store.pause_file import PauseRecord
@@ -83,13 +83,15 @@ class PauseKeeper:
         ):
             raise Problem(BAD_TIME)
         with self._changed:
-            pause = _pause(until_at, now)
-            self._set(pause)
-            try:
-                pause_file.write(self._file, PauseRecord(until_at=until_at))
-            except Problem as problem:
-                raise Problem(_not_kept(problem.reason)) from problem
-        return pause
+            return self._keep(PauseRecord(until_at=until_at), now)
+
+    def close_unused(self, minutes: int) -> Pause | None:
+        """Pause until it is ended, for nobody has asked for anything for so long; None: it is
+        paused already, as somebody wished it. Raises Problem as `begin`."""
+        with self._changed:
+            if self._now is not None:
+                return None
+            return self._keep(PauseRecord(until_at=None, idle_minutes=minutes), self._wall())
 
     def end(self) -> bool:
         """End the pause; whether there was one. Raises Problem: then it still holds."""
@@ -99,6 +101,15 @@ class PauseKeeper:
             pause_file.remove(self._file)
             self._set(None)
         return True
+
+    def _keep(self, record: PauseRecord, now: float) -> Pause:
+        pause = _pause(record, now)
+        self._set(pause)
+        try:
+            pause_file.write(self._file, record)
+        except Problem as problem:
+            raise Problem(_not_kept(problem.reason)) from problem
+        return pause
 
     def _set(self, pause: Pause | None) -> None:
         self._now = pause
@@ -118,7 +129,7 @@ class PauseKeeper:
         if kept.until_at is not None and kept.until_at <= now:
             self._forget()
             return None
-        return _pause(kept.until_at, now)
+        return _pause(kept, now)
 
     def _forget(self) -> None:
         """Remove the record of a pause that is over; left behind, it says so itself."""
@@ -142,7 +153,10 @@ class PauseKeeper:
             self._on_over()
 
 
-def _pause(until_at: float | None, now: float) -> Pause:
+def _pause(record: PauseRecord, now: float) -> Pause:
+    until_at = record.until_at
+    if record.idle_minutes:
+        return Pause(_unused(record.idle_minutes))
     until = "until you resume it" if until_at is None else f"until {moment(until_at, now)}"
     return Pause(
         Reason(
@@ -153,6 +167,17 @@ def _pause(until_at: float | None, now: float) -> Pause:
             cure=RESUME,
         ),
         until_at,
+    )
+
+
+def _unused(minutes: int) -> Reason:
+    spent = "a minute" if minutes == 1 else f"{minutes} minutes"
+    return Reason(
+        code=UNUSED,
+        hop=Hop.EDGE,
+        what=f"Remote access was closed after {spent} without a request.",
+        meaning="That is as you set it. The tunnels are stopped; OpenCode goes on here.",
+        cure="Open it again from the tray, or with: nexus-tray resume",
     )
 
 

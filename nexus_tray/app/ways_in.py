@@ -17,6 +17,7 @@ from nexus_tray.app.access_handlers import AccessHandlers, Ways
 from nexus_tray.app.api_token_handlers import ApiTokenHandlers
 from nexus_tray.app.door import Door, machine_name
 from nexus_tray.app.handlers import Settle
+from nexus_tray.app.idle import IdleWatch, Look, busy, is_open
 from nexus_tray.app.network_door import NetworkKeeper
 from nexus_tray.app.pairing_handlers import PairingHandlers
 from nexus_tray.app.pause import PauseKeeper
@@ -76,6 +77,8 @@ class WaysIn:
             )
         )
 
+        self._idle = IdleWatch(lambda: _look(grounds), self._handlers.close_unused)
+        self._ending.callback(self._idle.close)
         self._pairing = PairingHandlers(
             self._step_up,
             door.accounts,
@@ -109,8 +112,9 @@ class WaysIn:
         return msgspec.structs.replace(report, countries=self._door.countries())
 
     def begin(self) -> None:
-        """A pause that was kept goes on."""
+        """A pause that was kept goes on; what nobody uses may close."""
         self._pause.start()
+        self._idle.start()
 
     def _set_password(self, command: commands.SetPassword) -> None:
         self._step_up.require_if_set(command.current)
@@ -120,6 +124,19 @@ class WaysIn:
     def close(self) -> None:
         """End what waits for a moment."""
         self._ending.close()
+
+
+def _look(grounds: Grounds) -> Look:
+    minutes = grounds.settings.read().settings.access.idle_minutes
+    if not minutes:  # the gateway need not be asked
+        return Look(0, False, None, ())
+    snapshot = grounds.snapshot()
+    return Look(
+        minutes,
+        is_open(snapshot, network=grounds.network.is_open),
+        busy(snapshot),
+        grounds.door.visits(),
+    )
 
 
 def _further_addresses(grounds: Grounds) -> list[str]:

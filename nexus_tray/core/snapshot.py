@@ -39,6 +39,10 @@ TRANSPORTS = {"quic": "QUIC", "http2": "HTTP/2"}
 TITLES = {ServiceKind.OPENCODE: "OpenCode", ServiceKind.GATEWAY: "The gateway"}
 
 
+UNUSED = "paused-unused"
+"""The reason's code where nobody paused: remote access closed by itself."""
+
+
 @dataclass(frozen=True)
 class Pause:
     """Remote access is paused until then (epoch seconds; None: until it is resumed)."""

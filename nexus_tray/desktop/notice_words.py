@@ -24,7 +24,7 @@ from nexus_tray.model import (
 from nexus_tray.reports import AuditEntry
 
 ASKS, FINISHED, FAILED, ADDRESS, SIGN_IN = "asks ", "finished ", "failed ", "address ", "sign-in "
-DOWN, BACK, OUTCOME, NOTICE = "down", "back", "outcome", "notice "
+DOWN, BACK, OUTCOME, NOTICE, CLOSED = "down", "back", "outcome", "notice ", "closed"
 
 MOST_TEXT = 200
 """Characters of foreign text. More is cut by most desktops, so it cannot be judged there."""
@@ -43,6 +43,8 @@ DEEDS = {
 """OpenCode's permissions in words, the dashboard's too; a name that is not here is shown."""
 NEW_PLACE = ", from a new place: "
 """What the trail says of a sign-in from where nobody came before (store.accounts)."""
+STAYS_OFF = frozenset(("secrets-locked", "secrets-file-locked", "secrets-keyring-failed"))
+"""What is told of secrets only where it keeps everybody out (app.locked_secrets)."""
 QUICK_SUFFIX = ".trycloudflare.com"
 """Names that quick tunnels get: a new one each time (Cloudflare)."""
 
@@ -53,6 +55,7 @@ class Kind(StrEnum):
     ASKS = "asks"
     DOWN = "down"
     BACK = "back"
+    CLOSED = "closed"
     FAILED = "failed"
     ADDRESS = "address"
     SIGN_IN = "sign-in"
@@ -112,6 +115,11 @@ def back(snapshot: Snapshot) -> Notice:
     return Notice(BACK, Kind.BACK, "Reachable again", text, lasting=False)
 
 
+def closed(why: Reason) -> Notice:
+    """Remote access closed by itself, and how to open it."""
+    return Notice(CLOSED, Kind.CLOSED, "Remote access is closed", _reason(why))
+
+
 def failed(service: Service) -> Notice:
     """A service that is no longer tried."""
     title = f"{service_title(service.kind, service.name)} cannot run"
@@ -123,6 +131,8 @@ def failed(service: Service) -> Notice:
 def notice(service: Service, said: Reason) -> Notice:
     """What is worth knowing of a service that runs: each such thing once."""
     key = f"{NOTICE}{service.name} {said.code}"
+    if said.code in STAYS_OFF:
+        return Notice(key, Kind.NOTICE, "Remote access stays off", _reason(said))
     title = f"About {service_title(service.kind, service.name)}"
     return Notice(key, Kind.NOTICE, title, _reason(said), weight=Weight.ALL)
 

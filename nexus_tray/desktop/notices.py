@@ -9,12 +9,14 @@ room's words; any thread.
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+from nexus_tray.core.snapshot import UNUSED
 from nexus_tray.desktop import notice_words as words
 from nexus_tray.desktop.notice_words import Notice
 from nexus_tray.model import (
     Desired,
     Hop,
     HopState,
+    Reason,
     ServiceState,
     SessionState,
     Snapshot,
@@ -38,7 +40,7 @@ class State:
 
     `told`: keys of what holds and was told, or deliberately passed over. `shown`: what may
     still be on the screen, and which keys each stands for. `row`: the audit trail's newest
-    row that was looked at (None: never read).
+    row that was looked at (None: never read). `begun`: something was decided before.
     """
 
     told: frozenset[str] = frozenset()
@@ -49,6 +51,7 @@ class State:
     working: tuple[tuple[str, float], ...] = ()
     finished: frozenset[str] = frozenset()
     row: int | None = None
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def decide(
     ]
     after = replace(
         state, told=told, shown=tuple(shown.items()), address=_address(state, snapshot, told),
-        down_told=down_told,
+        down_told=down_told, begun=True,
     )  # fmt: skip
     again = {notice.key for notice in shows}
     taken = dict.fromkeys(key for key in withdraws if key not in again)
@@ -168,6 +171,8 @@ def _holding(state: State, snapshot: Snapshot, now: float) -> dict[str, Notice]:
     down = _condition(snapshot) is HopState.DOWN
     if not named and ((lasts and down) or begun):
         notices.append(words.down(snapshot))
+    if (why := _closed_by_itself(snapshot)) is not None:
+        notices.append(words.closed(why))
     if snapshot.state is HopState.UP and snapshot.address is not None:
         notices.append(words.address(snapshot.address, before=state.address))
     if snapshot.activity is not None:
@@ -175,6 +180,14 @@ def _holding(state: State, snapshot: Snapshot, now: float) -> dict[str, Notice]:
         sessions = snapshot.activity.sessions
         notices += [words.finished(s) for s in sessions if s.id in state.finished]
     return {notice.key: notice for notice in notices}
+
+
+def _closed_by_itself(snapshot: Snapshot) -> Reason | None:
+    """Why, if remote access is closed because nobody used it."""
+    if not snapshot.paused:
+        return None
+    reasons = (snapshot.reason, *(service.reason for service in snapshot.services))
+    return next((one for one in reasons if one is not None and one.code == UNUSED), None)
 
 
 def _unknown(state: State, snapshot: Snapshot, holds: Mapping[str, Notice]) -> set[str]:
@@ -194,6 +207,8 @@ def _told(state: State, still: Set[str]) -> frozenset[str]:
         told.add(words.DOWN)  # one outage is told once, whatever it is called meanwhile
     if state.address:
         told.add(words.ADDRESS + state.address)
+    if not state.begun and words.CLOSED in still:
+        told.add(words.CLOSED)  # before this start of the program, which told it then
     return frozenset(told)
 
 

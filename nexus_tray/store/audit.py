@@ -59,6 +59,7 @@ class AuditEvent(StrEnum):
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     RECOVERY_CODES_MADE = "recovery-codes-made"
     STEP_UP_FAILED = "step-up-failed"
+    IDLE_CLOSED = "idle-closed"
     ACCESS_PAUSED = "access-paused"
     ACCESS_RESUMED = "access-resumed"
     PANIC = "panic"

@@ -18,10 +18,12 @@ _LAST = 250_000_000_000.0
 """Beyond it (the year 9892) calendars do not know what is meant."""
 
 
-class PauseRecord(Value, frozen=True):
-    """Until when (epoch seconds); None: until it is resumed."""
+class PauseRecord(Value, frozen=True, omit_defaults=True):
+    """Until when (epoch seconds); None: until it is resumed. `idle_minutes`: it closed by itself,
+    when nobody had asked for anything for so long (0: a person paused)."""
 
     until_at: Annotated[float, msgspec.Meta(ge=0, le=_LAST)] | None
+    idle_minutes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def read(path: Path) -> PauseRecord | None:

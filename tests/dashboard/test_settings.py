@@ -37,7 +37,7 @@ def test_every_setting_is_there_with_its_meaning_and_default(desk: Desk) -> None
     listed = "found => found.map(e => e.id)"
     shown = page.locator(".setting [id]").evaluate_all(listed)
     page.get_by_role("link", name="Access").first.click()  # who may come in stands there
-    expect(page.locator("#access-streams")).to_have_count(1)
+    expect(page.locator("#access-idle_minutes")).to_have_count(1)
     shown += page.locator(".setting [id^=access-]").evaluate_all(listed)
     ready(desk)
     for section in Settings.__struct_fields__:

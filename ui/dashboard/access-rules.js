@@ -51,5 +51,5 @@ export function Rules({ live, countries }) {
     <p class="dim">For who comes from outside; this computer itself has no limits. A visitor who is refused is not told why: it stands below, in the trail.
       ${countries.length > 0 && html` Seen since the start: ${countries.map(inert).join(", ")}.`}</p>
     <${Failure} error=${error} />
-    ${rules && html`<div>${WHO.map(field)}</div><details><summary>How much one may take</summary><div>${MUCH.map(field)}</div></details>`}</section>`;
+    ${rules && html`<div>${[...WHO, "idle_minutes"].map(field)}</div><details><summary>How much one may take</summary><div>${MUCH.map(field)}</div></details>`}</section>`;
 }

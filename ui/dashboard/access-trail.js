@@ -27,7 +27,7 @@ export const EVENTS = {
   "pairing-made": ["up", "Pairing link made"], "pairings-ended": ["off", "Pairing links void"],
   "token-made": ["up", "API token made"], "token-ended": ["off", "API token ended"],
   "access-paused": ["off", "Remote access paused"], "access-resumed": ["up", "Remote access resumed"],
-  panic: ["off", "All access ended"],
+  "idle-closed": ["off", "Closed: nobody used it"], panic: ["off", "All access ended"],
 };
 const KINDS = [
   ["", "Everything"],
@@ -36,7 +36,7 @@ const KINDS = [
     "token-refused", "denied", "step-up-failed", "locked", "paused"]],
   ["changed", "What was changed", ["password-set", "password-cleared", "second-factor-set", "second-factor-removed",
     "recovery-codes-made", "pairing-made", "pairings-ended", "token-made", "token-ended", "device-renamed",
-    "access-paused", "access-resumed", "panic"]],
+    "access-paused", "access-resumed", "idle-closed", "panic"]],
 ];
 /** Texts of rows that say no more than the event itself. */
 const SAID = ["", "signed in", "all access ended", "resumed", "paired"];
