@@ -15,13 +15,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nexus_tray.model import Service, ServiceState, Snapshot
 from tests.cloudflare.lab import STANDIN, Lab, real_cloudflared
 from tests.e2e.program import ROOT, Program
+from tests.faults.wire import CABLE
 
 NETWORK = "10.77.0"
 """Cloudflare's, as the lab has it."""
@@ -29,12 +30,10 @@ HOME = ("10.77.1.2/24", "10.77.1.1")
 HOTEL = ("10.77.2.2/24", "10.77.2.1")
 """Networks in which the product may be: its address, and the router's."""
 RESOLVERS = ("1.1.1.1", "8.8.8.8")
-FRONT = f"{NETWORK}.12"
+NOBODY = f"{NETWORK}.14"
+"""An address at Cloudflare's end at which nothing listens."""
 PASSWORD = "a long walk by the river"
 TUNNEL = "quick"
-
-CONTROL = "http://control"
-PUBLIC = "http://front"
 
 
 @functools.cache
@@ -73,6 +72,7 @@ class Cable:
             text=True,
         )
         self._pids = self._say(told)
+        self.at = HOME
 
     def _say(self, words: dict[str, Any]) -> dict[str, int]:
         assert self._process.stdin is not None
@@ -98,11 +98,11 @@ class Cable:
         )
         return done.stdout
 
-    def move(self, to: tuple[str, str], *, leave: tuple[str, str] | None = None) -> None:
+    def move(self, to: tuple[str, str]) -> None:
         """Go to another network, as with a cable that is put into another wall."""
-        address, router = to
-        self.near("ip", "addr", "flush", "dev", "cable0")
-        self.near("ip", "addr", "add", address, "dev", "cable0")
+        address, router = self.at = to
+        self.near("ip", "addr", "flush", "dev", CABLE)
+        self.near("ip", "addr", "add", address, "dev", CABLE)
         self.near("ip", "route", "replace", "default", "via", router)
 
     def close(self) -> None:
@@ -120,34 +120,37 @@ class FarLab(Lab):
         line = http.client.HTTPConnection("lab", timeout=30)
         line.sock = socket.socket(socket.AF_UNIX)
         line.sock.settimeout(30)
-        name = "control.sock" if base == self.info["control"] else "front.sock"
-        line.sock.connect(str(self.folder / name))
+        [name] = [name for name in ("control", "front", "api_url") if self.info[name] == base]
+        line.sock.connect(str(self.folder / f"{name}.sock"))
         return line
 
 
 class Elsewhere:
     """Everything: the cable, the lab at its far end, the program at its near end."""
 
-    def __init__(self, folder: Path, program: Path | None = None) -> None:
+    def __init__(self, folder: Path, *tunnels: dict[str, str]) -> None:
         self.folder = folder
         resolver = folder / "resolv.conf"
         resolver.write_text(f"nameserver {NETWORK}.13\noptions timeout:1 attempts:2\n")
         self.cable = Cable(resolver)
         lab_folder = folder / "lab"
-        lab_folder.mkdir()
-        lab_folder.chmod(0o700)
-        options = ["--network", NETWORK, "--whole", "--sockets", "--doh", *RESOLVERS]
+        lab_folder.mkdir(mode=0o700)
         self.lab = FarLab(
             lab_folder,
             self.cable.inside("far", ROOT / "tests" / "cloudflare_lab"),
-            options,
+            ["--network", NETWORK, "--whole", "--sockets", "--doh", *RESOLVERS],
         )
-        self.program = Program(
-            folder / "home", folder, {"SSL_CERT_FILE": str(lab_folder / "ca.pem")}
-        )
+        # the only thing the program is told: whom to believe
+        trust = {"SSL_CERT_FILE": str(lab_folder / "ca.pem")}
+        self.program = Program(folder / "home", folder, trust)
         self.program.prefix = self.cable.inside("near", folder)
-        real = program or real_cloudflared()
-        self.configure({"cloudflared": {"program": str(real or self._standin())}})
+        self.program.configure(
+            {
+                "opencode": {"enabled": False},  # the gateway answers without it
+                "cloudflared": {"program": str(real_cloudflared() or self._standin())},
+                **({"tunnels": tunnels} if tunnels else {}),
+            }
+        )
 
     def _standin(self) -> Path:
         """The stand-in asks for what the real one finds by itself: who is believed."""
@@ -162,47 +165,78 @@ class Elsewhere:
         wrapper.chmod(0o700)
         return wrapper
 
-    def configure(self, settings: dict[str, Any]) -> None:
-        """These settings; OpenCode is not needed to see whether the gateway is reached."""
-        self.program.configure({"opencode": {"enabled": False}, **settings})
-
     def begin(self) -> None:
-        """Start the program, with a password, so that the tunnel may run."""
+        """Start the program, with a password, so that the tunnels may run."""
         self.program.start()
-        done = self.program.cli("password", "set", given=PASSWORD + "\n")
-        assert done.returncode == 0, done.stderr
+        self.cli("password", "set", given=PASSWORD + "\n")
 
-    def tunnel(self, snapshot: Snapshot | None = None) -> Service:
-        service = (snapshot or self.program.snapshot()).service(TUNNEL)
+    def cli(self, *arguments: str, given: str = "") -> str:
+        done = self.program.cli(*arguments, given=given)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return done.stdout
+
+    def add_token_tunnel(self, name: str, hostname: str) -> None:
+        """A tunnel that has its address for good, led to OpenCode."""
+        self.cli("secret", "unlock", given=PASSWORD + "\n")  # there is no keyring
+        made = self.lab.make_tunnel(hostname, remote=True)
+        self.lab.configure(
+            made["id"], (hostname, f"unix:{self.program.paths.tunnel_socket}"),
+            ("", "http_status:404"),
+        )  # fmt: skip
+        self.cli(
+            "tunnel", "create", name, "--kind", "token", "--host", hostname, given=made["token"]
+        )
+
+    def well(self) -> None:
+        """A good cable, and a lab without faults."""
+        self.cable.change(cut=False, loss=0.0, delay=0.0, jitter=0.0, twice=0.0, no_udp=[])
+        self.lab.reset()
+
+    def tunnel(self, name: str = TUNNEL) -> Service:
+        service = self.program.snapshot().service(name)
         assert service is not None
         return service
 
-    def proved(self, seconds: float, since: float | None = None) -> Service:
+    def until(
+        self, ready: Callable[[Service], object], what: str, seconds: float, name: str = TUNNEL
+    ) -> Service:
+        """The tunnel once it is so."""
+
+        def so(snapshot: Snapshot) -> object:
+            service = snapshot.service(name)
+            return service is not None and ready(service)
+
+        found = self.program.wait_for(so, seconds, f"{name}: {what}").service(name)
+        assert found is not None
+        return found
+
+    def proved(self, seconds: float, since: float | None = None, name: str = TUNNEL) -> Service:
         """The tunnel runs, and its address was proved after `since` (now)."""
         after = time.time() if since is None else since
-
-        def well(snapshot: Snapshot) -> bool:
-            service = snapshot.service(TUNNEL)
-            return (
-                service is not None
-                and service.state is ServiceState.RUNNING
-                and bool(service.facts.address)
-                and (service.facts.proved_at or 0.0) >= after
-            )
-
-        return self.tunnel(self.program.wait_for(well, seconds, "proved"))
+        return self.until(
+            lambda s: (
+                s.state is ServiceState.RUNNING
+                and s.facts.address
+                and (s.facts.proved_at or 0.0) >= after
+            ),
+            "runs and is proved",
+            seconds,
+            name,
+        )
 
     def visit(self, service: Service, path: str = "/") -> int:
         """What a visitor of the public address gets."""
         host = (service.facts.address or "").removeprefix("https://")
         return self.lab.visit(host, path)[0]
 
-    def journal(self) -> Sequence[str]:
+    def told(self) -> list[str]:
         """What the program wrote into its log."""
-        return self.program.cli("logs", "--lines", "500").stdout.splitlines()
+        return self.cli("logs", "--lines", "1000").splitlines()
 
     def close(self) -> None:
-        self.cable.change(cut=False, loss=0.0, delay=0.0, jitter=0.0, no_udp=[])
-        self.program.stop()
-        self.lab.close()
-        self.cable.close()
+        try:
+            self.cable.change(cut=False)
+            self.program.stop()
+            self.lab.close()
+        finally:
+            self.cable.close()
