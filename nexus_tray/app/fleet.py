@@ -46,7 +46,8 @@ Append = Callable[[str, Level, str], None]
 @dataclass(frozen=True)
 class Parts:
     """What the drivers are made of. `restarts`: how often a service was started again unasked;
-    `note` writes a sentence about a service into the journal."""
+    `note` writes a sentence about a service into the journal; `held`: why no tunnel may run,
+    beside what the door says."""
 
     paths: Paths
     started_in: Path
@@ -58,6 +59,7 @@ class Parts:
     append: Append
     restarts: Callable[[str], int]
     note: Callable[[str, str, Reason | None], None]
+    held: Callable[[], Reason | None] = lambda: None
 
 
 class Fleet:
@@ -177,7 +179,7 @@ class Fleet:
             spec,
             _desired(wished.enabled),
             TUNNEL_POLICY,
-            hold=not_made() if unmade else parts.door.hold(),
+            hold=not_made() if unmade else parts.door.hold() or parts.held(),
         )
 
     def cloudflared(self, settings: Settings) -> Path:

@@ -24,6 +24,7 @@ from nexus_tray.api import pages
 from nexus_tray.api.server import ApiServer
 from nexus_tray.api.tickets import Tickets
 from nexus_tray.app import around_us, log_handler, metrics, network_door, traffic
+from nexus_tray.app import locked_secrets as locked
 from nexus_tray.app.bundle import Bundler
 from nexus_tray.app.bundle import Sources as BundleSources
 from nexus_tray.app.checked_access import CheckedAccess
@@ -51,7 +52,7 @@ from nexus_tray.core.journal import Journal
 from nexus_tray.core.local_backend import LocalBackend, Reports
 from nexus_tray.core.supervisor import Clock, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Level, Problem, ServiceKind, Snapshot
+from nexus_tray.model import Level, ServiceKind, Snapshot
 from nexus_tray.paths import Paths
 from nexus_tray.services.environment import LoginPath
 from nexus_tray.store.config import ConfigStore
@@ -115,6 +116,8 @@ class Program:
             journal, __version__, Clock(time.monotonic, time.time, secrets.SystemRandom().random)
         )
         keys = self._secrets = SecretStore(paths)
+        self._locked = locked.kept(keys, self.supervisor, journal, lambda: self._reapply())
+        self._ending.callback(self._locked.close)
         self._conversations = conversations(journal.latest)
         self._door = Door(
             paths, journal.latest, self._submit, keys.sign_in_secret, self._conversations.transcript
@@ -171,6 +174,7 @@ class Program:
                 append=logs.append,
                 restarts=lambda name: _restarts(journal.latest(), name),
                 note=self.supervisor.note,
+                held=self._locked.hold,
             )
         )
         around = around_us.watched(self._fleet.addresses, self.supervisor, journal.latest)
@@ -277,8 +281,10 @@ class Program:
         self._ways_in.begin()
         self._network.start()
         self._setup.begin()
-        self._begin_jobs()
+        self._account.begin()
+        self._locked.await_first()
         self._reapply()
+        self._locked.begin()
         self._api.start()
         self._publish()
         self._window.come_back()
@@ -374,13 +380,6 @@ class Program:
                 network=self._network.report,
             )
         )
-
-    def _begin_jobs(self) -> None:
-        """A file of jobs that cannot be read costs the jobs, not the program."""
-        try:
-            self._account.begin()
-        except Problem as problem:
-            logger.warning("%s", problem.reason)
 
     def _submit(self, command: AnyCommand) -> Outcome:
         return self.backend.submit(command)

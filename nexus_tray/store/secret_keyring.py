@@ -56,6 +56,11 @@ class Keyring:
 
         return self._ask(read)
 
+    def locked_away(self) -> bool:
+        """Whether something is stored in a keyring that is locked. Opens no window where the
+        keyring can be asked without; elsewhere it may. Raises as `names` does."""
+        return self._ask(lambda backend: _locked_away(backend, self._service))
+
     def set(self, name: str, secret: str) -> None:
         """Store one. Raises as `names` does; a keyring that was only slow may have stored it."""
 
@@ -78,7 +83,10 @@ class Keyring:
             if self._get(backend, name) is not None:
                 backend.delete_password(self._service, f"secret:{name}")
             names.remove(name)
-            self._put(backend, _INDEX, msgspec.json.encode(names).decode())
+            if names:
+                self._put(backend, _INDEX, msgspec.json.encode(names).decode())
+            else:  # nothing of ours is left, and who only looks shall see that
+                backend.delete_password(self._service, _INDEX)
 
         self._ask(remove)
 
@@ -153,6 +161,20 @@ def _would_make_one(backend: Any) -> bool:
     finally:
         connection.close()
     return False
+
+
+def _locked_away(backend: Any, service: str) -> bool:
+    """The Secret Service finds what is locked too, without opening it (its `SearchItems`)."""
+    if type(backend).__module__ != "keyring.backends.SecretService":
+        backend.get_password(service, _INDEX)
+        return False
+    secretstorage = importlib.import_module("secretstorage")
+    connection = secretstorage.dbus_init()
+    try:
+        found = secretstorage.search_items(connection, {"service": service})
+        return any(item.is_locked() for item in found)
+    finally:
+        connection.close()
 
 
 def _fault(kind: str) -> Reason:

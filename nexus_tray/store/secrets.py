@@ -19,7 +19,7 @@ from enum import StrEnum
 from nexus_tray.model import Hop, Problem, Reason, Value
 from nexus_tray.paths import Paths
 from nexus_tray.store import secret_file
-from nexus_tray.store.secret_keyring import NAME, NO_KEYRING, Keyring
+from nexus_tray.store.secret_keyring import LOCKED, NAME, NO_KEYRING, Keyring
 
 SERVICE = "nexus-tray"
 # SECURITY.md 34: whoever asks is answered within 3 s.
@@ -79,6 +79,19 @@ class SecretStore:
             place = SecretPlace.NONE if none else SecretPlace.LOCKED
             return SecretState(place=place, reason=problem.reason)
         return SecretState(place=SecretPlace.KEYRING)
+
+    def locked(self) -> Reason | None:
+        """Why what is stored is out of reach, if there is something; None: nothing is, or there is
+        no keyring. Answers within the time limit, and opens no window of a Secret Service."""
+        if self._path.exists():
+            return _FILE_LOCKED if self._file is None else None
+        try:
+            for keyring in (self._keyring, self._tokens, self._sign_in):
+                if keyring.locked_away():
+                    return LOCKED
+        except Problem as problem:
+            return None if problem.reason.code == NO_KEYRING.code else problem.reason
+        return None
 
     def names(self) -> tuple[str, ...]:
         """The names of what is stored, sorted. Raises Problem while they cannot be read."""

@@ -261,7 +261,7 @@ def program(disk: Disk) -> None:
     assert "Room on the disk" in run.cli("doctor").stdout
     done = run.cli("panic", "--yes")
     assert (done.returncode, "1 device is signed out" in done.stdout) == (0, True), done
-    with pytest.raises(AssertionError, match="303|401|403"):
+    with pytest.raises(AssertionError, match=r"303|401|403"):
         phone.ask("GET", "/session")
     assert run.stop() == 0
     again = subprocess.run(
