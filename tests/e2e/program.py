@@ -18,6 +18,7 @@ import psutil
 
 from nexus_tray.model import ServiceState, Snapshot
 from nexus_tray.paths import Paths, find
+from nexus_tray.settings import SCHEMA_VERSION
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent.parent
@@ -59,7 +60,7 @@ class Program:
         """Write config.json before the start."""
         self.paths.config.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.paths.config_file.touch(mode=0o600)
-        self.paths.config_file.write_text(json.dumps({"version": 1, **settings}))
+        self.paths.config_file.write_text(json.dumps({"version": SCHEMA_VERSION, **settings}))
 
     def start(self) -> None:
         """Start it and wait until its local API answers."""
