@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_tray.commands import AnswerPermission, AnswerQuestion
+from nexus_tray.core.snapshot import UNUSED
 from nexus_tray.desktop import notice_words as words
 from nexus_tray.desktop.notice_words import Kind, Notice
 from nexus_tray.desktop.notices import LASTS, WORTH, Decision, State, decide, is_quiet
@@ -570,3 +571,41 @@ def test_what_is_worth_knowing_of_what_runs_is_told_once_where_all_is_told() -> 
     assert quietly.see(noticed) == []
     quietly.wishes = ALL
     assert quietly.see(noticed) == [], "what was passed over is no news later"
+
+
+UNUSED_WHY = Reason(
+    code=UNUSED, hop=Hop.EDGE, what="Remote access was closed after 30 minutes without a request.",
+    cure="Open it again from the tray, or with: nexus-tray resume",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        at(HopState.OFF, reason=UNUSED_WHY, paused=True),
+        failed(paused=True, path=OUT.path),  # OpenCode's own reason comes first
+    ],
+)
+def test_that_nobody_used_it_and_it_closed_is_told_once(closed: Snapshot) -> None:
+    held = service("quick", ServiceKind.TUNNEL, state=ServiceState.STOPPED, reason=UNUSED_WHY)
+    closed = msgspec.structs.replace(closed, services=(*closed.services, held))
+    told = Told()
+    told.see(UP)
+    assert "Remote access is closed" in told.see(closed)
+    [notice] = [one for one in told.shown if one.kind is Kind.CLOSED]
+    assert notice.text == f"{UNUSED_WHY.what}\n{UNUSED_WHY.cure}"
+    assert told.see(closed, 3600) == []
+    told.see(UP)
+    assert words.CLOSED in told.taken
+    assert "Remote access is closed" in told.see(closed)
+    # the program begins anew while it is closed: that was told before it ended
+    again = Told()
+    assert "Remote access is closed" not in again.see(closed)
+    assert "Remote access is closed" not in again.see(closed, 60)
+    # in the quiet hours it waits for their end
+    night = Told(NIGHT)
+    night.see(UP)
+    night.minute = MIDNIGHT
+    assert night.see(closed) == []
+    night.minute = NOON
+    assert "Remote access is closed" in night.see(closed)
