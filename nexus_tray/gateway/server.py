@@ -66,7 +66,7 @@ class Gateway:
     ) -> None:
         self._relay = Relay(site, shape, bounds or Bounds())
         self._barred: Callable[[], frozenset[int]] = frozenset
-        self._relay.pool.own_ports = self._own_ports
+        self._relay.pool.connector.own_ports = self._own_ports
         self._tunnels = doors.TunnelEntrance()
         self.network = NetworkListener(self._relay)
         self._socket_path = socket_path if sys.platform != "win32" else None

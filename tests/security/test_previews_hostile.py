@@ -403,10 +403,10 @@ def test_who_leaves_takes_his_connecting_along(place: Place) -> None:
         pool = place.gateway._relay.pool
         for _ in range(5):
             clients = fill(place, cookie, 4)
-            eventually(lambda: len(pool._connecting) == 4)
+            eventually(lambda: len(pool.connector._connecting) == 4)
             for client in clients:
                 client.close()
-            eventually(lambda: not pool._connecting)
+            eventually(lambda: not pool.connector._connecting)
     assert place.ask(CODE, "/x", cookie=home).status == 200
 
 

@@ -5,20 +5,16 @@ builds on it. May import `gateway.*` below the visitor. Runs on the gateway's ev
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from nexus_tray.gateway.http import Channel, Principal, Request, Response
+from nexus_tray.gateway.http import Request, Response
 from nexus_tray.gateway.limits.limits import TurnedAway
-from nexus_tray.gateway.relay import answers
+from nexus_tray.gateway.relay import answers, errands
 from nexus_tray.gateway.relay.channel import SocketChannel
 from nexus_tray.gateway.relay.exchange import Exchange
 from nexus_tray.gateway.relay.heads import Refused
 from nexus_tray.gateway.relay.relay import Relay
 from nexus_tray.gateway.relay.wire import State, Wire
-
-log = logging.getLogger(__name__)
 
 
 class Answering(Wire):
@@ -36,15 +32,24 @@ class Answering(Wire):
         self._channel: SocketChannel | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def _respond(self, request: Request, principal: Principal | None) -> None:
-        try:
-            response = await self._relay.site.respond(request, principal)
-            if self._state is State.OWN:
-                self._answer(response, keep=self._keep and principal is not None)
-        except Exception:
-            log.exception("an answer of the site's could not be made")
-            if self._state is State.OWN:
-                self._give_up(answers.broken())
+    def _answer_own(self, request: Request) -> None:
+        """Have the site answer, whoever it is by now."""
+        principal = self.principal
+        self._task = self._relay.spawn(
+            errands.respond(
+                lambda: self._relay.site.respond(request, principal),
+                lambda response: self._answered_own(response, signed_in=principal is not None),
+                self._failed_own,
+            )
+        )
+
+    def _answered_own(self, response: Response, *, signed_in: bool) -> None:
+        if self._state is State.OWN:
+            self._answer(response, keep=self._keep and signed_in)
+
+    def _failed_own(self) -> None:
+        if self._state is State.OWN:
+            self._give_up(answers.broken())
 
     def _refuse(self, refusal: Refused) -> None:
         self._relay.tally.refuse(refusal.status)
@@ -111,22 +116,12 @@ class Answering(Wire):
         )
         self._pace(request)
         self._channel.feed(self._reader.take_rest())
-        self._task = self._relay.spawn(self._stream(accepted, self._channel))
+        self._task = self._relay.spawn(
+            errands.stream(accepted, self._channel, self._transport.close)
+        )
 
     def _pace(self, request: Request) -> None:
         """What goes on from now passes by the limits of now."""
         relay = self._relay
         now = relay.clock()
         relay.limits.pace(self._standing, request, now, self._pace_in, self._pace_out)
-
-    async def _stream(
-        self, handler: Callable[[Channel], Awaitable[None]], channel: SocketChannel
-    ) -> None:
-        try:
-            await handler(channel)
-        except ConnectionResetError:
-            log.debug("a visitor left a stream")
-        except Exception:
-            log.exception("a stream of the site's failed")
-        finally:
-            self._transport.close()

@@ -11,7 +11,13 @@ from nexus_tray.gateway.http import Preview, Request
 from nexus_tray.gateway.relay.heads import RequestHead, ResponseHead
 
 OUR_COOKIES = frozenset(
-    (b"__host-nexus", b"nexus_local", b"__host-nexus-preview", b"__host-nexus-visit")
+    (
+        b"__host-nexus",
+        b"nexus_local",
+        b"__host-nexus-preview",
+        b"__host-nexus-visit",
+        b"__host-nexus-passkey",
+    )
 )
 """In lower case: a cookie that resembles ours is no business of OpenCode's either."""
 

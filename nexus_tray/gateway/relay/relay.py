@@ -176,7 +176,8 @@ class Relay:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.pool.close()
+        self.pool.close()
+        await self.pool.connector.close()
 
 
 def _expired(principal: Principal | None, wall: float) -> bool:
