@@ -48,7 +48,7 @@ def _cloudflared(configured: str, search_path: str, tools: Path) -> Path:
     found = shutil.which("cloudflared", path=search_path) or usual("cloudflared")
     if found:
         return Path(found).absolute()
-    own = cloudflared_shelf(tools).present()
+    own = cloudflared_shelf(tools).trusted()
     if own is not None:
         return own[1]
     raise Problem(cloudflared_faults.missing())

@@ -23,6 +23,7 @@ from nexus_tray.services.binaries import cloudflared_shelf
 from nexus_tray.services.progress import Progress, silent
 from nexus_tray.services.shelf import digest
 from nexus_tray.services.transfer import Limits, NotFetched
+from nexus_tray.store.files import ensure_private_dir
 
 _CHUNK = 256 * 1024
 _DOWNLOADS = "https://github.com/cloudflare/cloudflared/releases"
@@ -75,7 +76,7 @@ def arriving(folder: Path, sha256: str) -> Path:
     place = folder / ".arriving"
     part = place / sha256[:16]
     try:
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ensure_private_dir(place)
         for old in place.iterdir():
             if not old.name.startswith(part.name):
                 old.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ def find(configured: str, tools: Path, environment: Mapping[str, str]) -> Path:
     found = shutil.which("opencode", path=environment.get("PATH", os.defpath)) or usual("opencode")
     if found:
         return native(Path(found))
-    own = shelf(tools).present()
+    own = shelf(tools).trusted()
     if own is not None:
         return own[1]
     raise Problem(faults.missing())

@@ -18,7 +18,7 @@ import msgspec
 
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.services.transfer import synced
-from nexus_tray.store.files import write_atomic
+from nexus_tray.store.files import check_unwritable, ensure_private_dir, write_atomic
 
 _VERSION = re.compile(r"\d[0-9A-Za-z.+-]{0,60}")
 _MOST = 16 * 1024
@@ -55,6 +55,17 @@ class Shelf:
         newest = self._newest()
         return (newest, self.at(newest)) if newest else None
 
+    def trusted(self) -> tuple[str, Path] | None:
+        """As `present`, of what may be run: Problem when others could have put it there, or could
+        change it, or what says which it is (SECURITY.md 35)."""
+        own = self.present()
+        if own is not None:
+            places = [self.folder.parent, self.folder, own[1].parent, own[1]]
+            note = self.folder / "use.json"
+            for place in [*places, *([note] if os.path.lexists(note) else [])]:
+                check_unwritable(place)
+        return own
+
     def restorable(self) -> str | None:
         """The version that the last update replaced, if it is still here."""
         use = self._read()
@@ -68,7 +79,7 @@ class Shelf:
         and Problem; then what was in use still is.
         """
         target, was = self.at(version), self.present()
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ensure_private_dir(target.parent)
         checked.chmod(0o755)
         synced(checked)
         os.replace(checked, target)  # noqa: PTH105 - named for what it is: atomic

@@ -22,7 +22,9 @@ from typing import IO
 
 import msgspec
 
+from nexus_tray.model import Problem
 from nexus_tray.services.progress import Cancelled, Progress, Suspended
+from nexus_tray.store.files import write_atomic
 
 _CHUNK = 256 * 1024
 _LOOK = 0.1
@@ -233,10 +235,10 @@ class _Transfer:
         self._forget()
         self._note = _Note(self._url, strong, int(length) if length.isdecimal() else None)
         try:
-            _note_of(self._target).write_bytes(msgspec.json.encode(self._note))
+            write_atomic(_note_of(self._target), msgspec.json.encode(self._note))
             self._target.touch(mode=0o600)
-        except OSError as error:
-            raise NotFetched(f"it cannot be stored: {error.strerror or error}") from error
+        except (OSError, Problem) as error:
+            raise NotFetched(f"it cannot be stored: {error}") from error
         return 0
 
     def _is_whole(self) -> bool:

@@ -73,6 +73,16 @@ def check_private(path: Path) -> None:
     _refuse_open_to_others(path, status)
 
 
+def check_unwritable(path: Path) -> None:
+    """Refuse a program or folder of ours that others could have planted or could change; that
+    they can read it is no harm. Raises as `check_private` does.
+    """
+    status = path.lstat()
+    _refuse_link_or_stranger(path, status)
+    if sys.platform != "win32" and status.st_mode & _WRITABLE_BY_OTHERS:
+        raise Problem(_open_to_others(path, status, "700"))
+
+
 def open_private(path: Path, flags: int = os.O_RDONLY) -> int:
     """Open a regular file by `os.open` flags, creating it 0600 if they say so; its descriptor.
 
@@ -202,8 +212,8 @@ def _refuse_open_to_others(path: Path, status: os.stat_result) -> None:
         raise Problem(_open_to_others(path, status))
 
 
-def _open_to_others(path: Path, status: os.stat_result) -> Reason:
-    mode = "700" if stat.S_ISDIR(status.st_mode) else "600"
+def _open_to_others(path: Path, status: os.stat_result, mode: str = "") -> Reason:
+    mode = mode or ("700" if stat.S_ISDIR(status.st_mode) else "600")
     return Reason(
         code="file-open-to-others",
         hop=Hop.GATEWAY,
