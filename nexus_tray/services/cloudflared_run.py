@@ -29,7 +29,7 @@ from nexus_tray.services.cloudflared_watch import Verdict, Watch, ended, judge, 
 from nexus_tray.services.pipes import NOTICE
 from nexus_tray.services.process import ChildProcess
 from nexus_tray.services.public_visit import Seen
-from nexus_tray.services.transport import HTTP2, same_network
+from nexus_tray.services.transport import HTTP2, QUIC, same_network
 
 KEPT_LINES = 60
 """Lines of output that a diagnosis looks at: what is older is not why it ended now."""
@@ -226,7 +226,8 @@ class Run:
         with self._lock:
             first, self._watch = not self._watch.ready_once, watch
         if verdict.reason is None and reading is not None:
-            if first and not self._asking_why:
+            # HTTP/2 that was wished, or used to be told why, says nothing of UDP here
+            if first and (watch.transport == QUIC or watch.may_fall_back):
                 self._plan.transports.worked(watch.transport, self._network)
             verdict = self._connected(watch, reading)
         if reading is not None:

@@ -206,7 +206,11 @@ class Elsewhere:
             service = snapshot.service(name)
             return service is not None and ready(service)
 
-        found = self.program.wait_for(so, seconds, f"{name}: {what}").service(name)
+        try:
+            found = self.program.wait_for(so, seconds, f"{name}: {what}").service(name)
+        except AssertionError as error:
+            tale = "\n".join(line[:200] for line in self.told()[-40:])
+            raise AssertionError(f"{name}: {what}; {self.tunnel(name)}\n{tale}") from error
         assert found is not None
         return found
 

@@ -229,6 +229,13 @@ def test_blocked_udp_ends_the_run_and_http2_is_next(path: Path) -> None:
     fourth.stop()
 
 
+def test_http2_that_was_wished_teaches_nothing_about_the_network(path: Path) -> None:
+    Running(path, "http2").until_ready().stop()
+    after = Running(path).until_ready()
+    assert after.facts.transport == "quic"
+    after.stop()
+
+
 def test_an_explicit_transport_is_kept(path: Path) -> None:
     path.lab.faults(udp_blocked=True)
     running = Running(path, "quic", Limits(fallback=0.0))
