@@ -106,9 +106,10 @@ class SecondFactorHandlers:
 
     def _renew(self, command: commands.RenewRecoveryCodes) -> str:
         self._step_up.require(command.current)
-        if self._store().row() is None:
+        codes = self._store().renew_codes()
+        if codes is None:
             raise Problem(IS_OFF)
-        return "\n".join(self._store().renew_codes())
+        return "\n".join(codes)
 
 
 NOT_BEGUN = Reason(

@@ -65,13 +65,21 @@ class SecondFactorStore:
                 event = AuditEvent.SECOND_FACTOR_REMOVED
                 self._audit.add(connection, event, "owner", "local")
 
-    def renew_codes(self) -> tuple[str, ...]:
-        """New recovery codes, in clear; the old ones are void."""
+    def renew_codes(self) -> tuple[str, ...] | None:
+        """New recovery codes, in clear; the old ones are void. None: the factor is off, and codes
+        made now would be good when it is on again."""
         codes = _made()
         with self._database.write() as connection:
+            if not _is_on(connection):
+                return None
             _keep(connection, codes)
             self._audit.add(connection, AuditEvent.RECOVERY_CODES_MADE, "owner", "local")
         return codes
+
+    def spending_nothing(self) -> Spend:
+        """What a sign-in without a code rests on: none is asked for. Whoever turns the factor on
+        while a password is verified is not signed in past it."""
+        return lambda connection: not _is_on(connection)
 
     def spending_step(self, factor_id: str, step: int) -> Spend:
         """What uses up a code of the authenticator; the step must be later than the last."""
@@ -100,6 +108,10 @@ class SecondFactorStore:
 def plain(code: str) -> str:
     """A code as it is compared: however it was grouped and written."""
     return "".join(one for one in code.upper() if one.isalnum())
+
+
+def _is_on(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM second_factor").fetchone() is not None
 
 
 def _made() -> tuple[str, ...]:

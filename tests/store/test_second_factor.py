@@ -119,7 +119,23 @@ def test_no_other_code_is_one(store: Store, factor: SecondFactorStore, code: str
 
 def test_new_codes_void_the_old_and_have_a_row(store: Store, factor: SecondFactorStore) -> None:
     old = factor.turn_on("f1", STEP)
-    new = factor.renew_codes()
+    new = factor.renew_codes() or ()
     assert not signs_in(store, "a", factor.spending_code(old[0]))
     assert signs_in(store, "b", factor.spending_code(new[0]))
     assert str(store.audit.newest()[-2].event) == "recovery-codes-made"
+
+
+def test_codes_are_renewed_only_while_it_is_on(store: Store, factor: SecondFactorStore) -> None:
+    """Within the transaction: codes of a factor that is off would count once it is on again."""
+    assert factor.renew_codes() is None
+    factor.turn_on("f1", STEP)
+    factor.turn_off()
+    assert factor.renew_codes() is None
+    assert factor.codes_left() == 0
+    assert "recovery-codes-made" not in [str(row.event) for row in store.audit.newest()]
+
+
+def test_no_code_is_enough_only_while_it_is_off(store: Store, factor: SecondFactorStore) -> None:
+    assert signs_in(store, "a", factor.spending_nothing())
+    factor.turn_on("f1", STEP)
+    assert not signs_in(store, "b", factor.spending_nothing())

@@ -8,9 +8,14 @@ takes none. So no failure is answered before a moment that is computed on arriva
 what both have in common: a floor of half a second, or twice the slowest of the last
 verifications where that is more, and a turn for each that waited already. Right
 passwords are answered at once; they are told apart anyway.
+
+The keyring, which has what codes are checked with, is asked after the gate only, by attempts
+that are counted, once for all who wait for it and never for long (`FETCH_SECONDS`). While it
+gives nothing, codes of the authenticator meet one answer, whatever the password and the gate.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -18,13 +23,22 @@ from typing import Protocol, TypeVar
 from nexus_tray.gateway.http import Principal, Visitor
 from nexus_tray.gateway.signin.lockout import Gate, Lockout
 from nexus_tray.gateway.signin.passwords import Passwords
-from nexus_tray.gateway.signin.second_factor import Judged, SecondFactor
+from nexus_tray.gateway.signin.second_factor import (
+    NO_SECRET,
+    Factor,
+    Judged,
+    SecondFactor,
+    needs_secret,
+)
 from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.store.accounts import Accounts, Password
 from nexus_tray.store.audit import Audit, AuditEvent
+from nexus_tray.store.second_factor import FactorRow
 
 FLOOR_SECONDS = 0.5
+FETCH_SECONDS = 4.0
+"""The keyring is waited for no longer than this; it answers within 2.5 s, said or not."""
 
 T = TypeVar("T")
 
@@ -70,8 +84,36 @@ class ComeBack:
 Answer = SignedIn | Refused | ComeBack
 
 WRONG = "wrong password"
+WRONG_CODE = "right password, wrong code"
+CHANGED = "the password or the second factor was changed meanwhile"
+UNCHECKED = "the code could not be checked: its secret cannot be read"
 PASSWORD_ALONE = Judged("password", lambda _: True)
 """What is judged of the code where none is asked for."""
+
+
+@dataclass(frozen=True, repr=False)
+class _Tried:
+    """One attempt that the gate let through."""
+
+    visitor: Visitor
+    stored: Password
+    password: str
+    name: str
+    old: Principal | None
+    began: float
+
+
+class _Spending:
+    """Uses the code up, and remembers whether it came to that: a session is refused before it
+    where the password is no longer the one that was verified."""
+
+    def __init__(self, judged: Judged) -> None:
+        self._judged = judged
+        self.refused = False
+
+    def __call__(self, connection: sqlite3.Connection) -> bool:
+        self.refused = not self._judged.spend(connection)
+        return not self.refused
 
 
 class SignIn:
@@ -96,6 +138,7 @@ class SignIn:
         self._run = run
         self._monotonic = monotonic
         self._lockout = lockout or Lockout()
+        self._fetching: asyncio.Future[Factor] | None = None
 
     async def asks_for_code(self) -> bool:
         """Whether the second factor is on. Raises Problem: unreadable."""
@@ -120,55 +163,75 @@ class SignIn:
         stored = self._accounts.password()
         if reason is not None or stored is None:
             raise Problem(reason or NO_PASSWORD)
-        factor = await self._run(self._factor.present)
-        if self._passwords.full:  # and nothing is waited for between this and the verification
+        row = await self._run(self._factor.row)
+        if self._passwords.full:
             return ComeBack()
-        judged = PASSWORD_ALONE if factor is None else self._factor.judge(factor, code)
         began = self._monotonic()
         answer_at = began + self._pace()
         gate = self._lockout.begin(visitor.address, began)
+        unchecked = row is not None and needs_secret(code) and self._factor.lost(row)
         if gate is Gate.OPEN:
-            right = await self._passwords.verify(stored.hash, password)
-            if right and judged is not None:
-                answer = await self._welcome(visitor, stored, password, judged, name, old, began)
-                if answer is not None:
+            known = await self._fetched(row, code)
+            unchecked = known is not None and known.secret is None and needs_secret(code)
+            if self._passwords.full:  # nothing is waited for between this and the verification
+                return ComeBack()
+            why = UNCHECKED
+            if not unchecked:
+                tried = _Tried(visitor, stored, password, name, old, began)
+                answer = await self._verify(tried, known, code)
+                if isinstance(answer, SignedIn):
                     return answer
-            await self._failed(visitor.address, "right password, wrong code" if right else WRONG)
+                why = answer
+            await self._failed(visitor.address, why)
         else:
             await self._turned_away(visitor.address, gate)
         await asyncio.sleep(max(0.0, answer_at - self._monotonic()))
+        if unchecked:
+            raise Problem(NO_SECRET)
         return Refused()
+
+    async def _fetched(self, row: FactorRow | None, code: str) -> Factor | None:
+        """The factor, with its secret where the code needs it and it can be had in time."""
+        if row is None:
+            return None
+        known = self._factor.known(row) if needs_secret(code) else Factor(row.id, None)
+        if known is None:
+            if self._fetching is None or self._fetching.done():
+                self._fetching = asyncio.ensure_future(self._run(lambda: self._factor.fetch(row)))
+            fetching = self._fetching
+            done, _ = await asyncio.wait((fetching,), timeout=FETCH_SECONDS)
+            known = fetching.result() if done else None
+        return known if known is not None and known.id == row.id else Factor(row.id, None)
+
+    async def _verify(self, tried: "_Tried", factor: Factor | None, code: str) -> SignedIn | str:
+        """Signed in, or why not, for the owner's trail."""
+        judged = self._factor.without() if factor is None else self._factor.judge(factor, code)
+        if not await self._passwords.verify(tried.stored.hash, tried.password):
+            return WRONG
+        return WRONG_CODE if judged is None else await self._welcome(tried, judged)
 
     def _pace(self) -> float:
         slowest = self._passwords.slowest()
         return max(FLOOR_SECONDS, 2.0 * slowest) + self._passwords.waiting * slowest
 
-    async def _welcome(
-        self,
-        visitor: Visitor,
-        stored: Password,
-        password: str,
-        judged: Judged,
-        name: str,
-        old: Principal | None,
-        began: float,
-    ) -> SignedIn | None:
-        """None: the password was changed while this one was verified, or the code was used."""
+    async def _welcome(self, tried: "_Tried", judged: Judged) -> SignedIn | str:
+        """Signed in, or why the session was not stored: see `_Spending`."""
+        stored, spending = tried.stored, _Spending(judged)
         set_cookie = await self._run(
             lambda: self._sessions.begin(
-                visitor,
-                name,
+                tried.visitor,
+                tried.name,
                 password_id=stored.id,
-                old=old,
+                old=tried.old,
                 how=judged.how,
-                spend=judged.spend,
+                spend=spending,
             )
         )
         if set_cookie is None:
-            return None
-        self._lockout.succeeded(visitor.address, began)
+            return WRONG_CODE if spending.refused and judged.how != "password" else CHANGED
+        self._lockout.succeeded(tried.visitor.address, tried.began)
         if self._passwords.needs_rehash(stored.hash):
-            hashed = await self._passwords.rehashed(password)
+            hashed = await self._passwords.rehashed(tried.password)
             await self._run(lambda: self._accounts.rehash(stored.id, hashed))
         return SignedIn(set_cookie)
 
