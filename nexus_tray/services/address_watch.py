@@ -19,7 +19,6 @@ from nexus_tray.model import Facts, Reason
 from nexus_tray.services import address_faults as faults
 from nexus_tray.services.public_visit import Seen, Visit
 
-
 _AFTER_RECONNECT = 2.0
 """Seconds until a connection made anew is looked at; it takes 0.3 s."""
 

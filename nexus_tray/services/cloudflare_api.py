@@ -1,11 +1,15 @@
 """Cloudflare's API, where cloudflared has no command: a zone's name, and its DNS records.
 
 Owns these requests, made with the token of a zone's certificate, which may do little else. HTTPS
-only (tests name a lab), bounded in size and time. Blocks; any thread.
+only (tests name a lab), bounded in size and in time as a whole. Blocks; any thread.
 """
 
+import contextlib
 import http.client
+import queue
+import socket
 import ssl
+import threading
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -17,7 +21,7 @@ from nexus_tray.model import Hop, Problem, Reason
 
 BASE = "https://api.cloudflare.com/client/v4"
 LIMIT = 10.0
-"""Seconds an answer may take."""
+"""Seconds that a request may take in all, from the look-up of the name to the last byte."""
 _MOST = 1024 * 1024
 
 T = TypeVar("T")
@@ -101,14 +105,47 @@ class Api:
             line = http.client.HTTPConnection(host, port, timeout=LIMIT)
         fields = {"Authorization": f"Bearer {self.certificate.api_token}"}
         try:
-            line.request(method, where.path + path, headers=fields)
-            answer = line.getresponse()
-            status, body = answer.status, answer.read(_MOST)
+            status, body = _within(LIMIT, line, method, where.path + path, fields)
         except (OSError, http.client.HTTPException) as error:
             raise Problem(_unreachable(str(error) or type(error).__name__)) from error
         finally:
             line.close()
         return _result(status, body, gone_is_fine=gone_is_fine)
+
+
+def _within(
+    seconds: float,
+    line: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    fields: dict[str, str],
+) -> tuple[int, bytes]:
+    """Status and body. Raises OSError (a TimeoutError after so many seconds) and HTTPException.
+
+    A socket's own limit is for each of its operations, so whoever sends a byte now and then
+    would hold us for ever, and the look-up of a name knows no limit: hence a thread of its own.
+    """
+    found: queue.SimpleQueue[tuple[int, bytes] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            line.request(method, target, headers=fields)
+            answer = line.getresponse()
+            found.put((answer.status, answer.read(_MOST)))
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            found.put(error)
+
+    threading.Thread(target=ask, name="cloudflare api", daemon=True).start()
+    try:
+        said = found.get(timeout=seconds)
+    except queue.Empty:
+        if line.sock is not None:
+            with contextlib.suppress(OSError):
+                line.sock.shutdown(socket.SHUT_RDWR)  # a close alone wakes nobody
+        raise TimeoutError(f"no whole answer within {seconds:.0f} s") from None
+    if isinstance(said, Exception):
+        raise said
+    return said
 
 
 def _result(status: int, body: bytes, *, gone_is_fine: bool) -> bytes:
