@@ -30,13 +30,14 @@ from tests.gateway.doubles import (
     CREDENTIAL,
     HOST,
     Answer,
+    Link,
     RawClient,
     eventually,
     house,
     tunnel_request,
 )
 from tests.gateway.worlds import PASSWORD, request
-from tests.security.flood_parts import MIB
+from tests.security.flood_parts import MIB, STREAM
 
 ROOT = Path(__file__).parent.parent.parent
 ORIGIN = f"Origin: https://{HOST}"
@@ -377,9 +378,10 @@ def test_idle_streams_of_one_session(flooded: Flooded, count: int) -> None:
         flooded.see("streams", 256)
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(3900, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [400, pytest.param(3500, marks=pytest.mark.long)])
 def test_idle_streams_where_the_owner_lifted_the_limit(flooded: Flooded, count: int) -> None:
-    """Almost as many as there are places at all (4096): each is held open to OpenCode too."""
+    """Almost as many as may stand at once (an eighth of the 4096 places is kept): each is held
+    open to OpenCode too."""
     flooded.gateway.ask("streams 4096")
     try:
         with bearable(flooded, f"{count} idle streams that stand"):
@@ -387,3 +389,51 @@ def test_idle_streams_where_the_owner_lifted_the_limit(flooded: Flooded, count: 
             flooded.see("streams", count)
     finally:
         flooded.gateway.ask("as usual")
+
+
+def test_streams_of_many_devices_leave_room_to_sign_in(tmp_path: Path) -> None:
+    """All devices together, each within its own limit, could take every place there is: then
+    nobody could sign in, and a device that asks for little would go without."""
+
+    def endless(link: Link) -> None:
+        link.read_head()
+        link.send(STREAM)
+        link.ended()
+
+    with house(tmp_path, script=endless, bounds=Bounds(connections=64)) as home:
+        names = [f"dev{number}" for number in range(8)]
+        for name in (*names, "late"):
+            home.site.sign_in(name)
+        crowd = []
+        for name in names:
+            for _ in range(8):
+                client = home.tunnel()
+                client.try_send(tunnel_request("GET", "/event", cookie=name))
+                crowd.append(client)
+        answered = [client.head().status for client in crowd]
+        assert answered.count(200) == 57, "the last one gets at least one"
+        assert set(answered) == {200, 429}
+        signing_in = home.ask(tunnel_request("GET", "/_nexus/sign-in", cookie=None))
+        assert signing_in.status == 200
+        late = home.tunnel()
+        late.send(tunnel_request("GET", "/event", cookie="late"))
+        assert late.head().status == 200, "who has none gets one"
+        over = home.ask(tunnel_request("GET", "/event", cookie=names[0]))
+        assert over.status == 429
+        for client in crowd[:3]:
+            client.close()
+        eventually(lambda: home.gateway.counters().streams == 55)
+        again = home.tunnel()
+        again.send(tunnel_request("GET", "/event", cookie=names[0]))
+        assert again.head().status == 200, "an ended stream still takes a place"
+
+
+@pytest.mark.long
+def test_streams_of_seventeen_sessions(tmp_path: Path) -> None:
+    """Each of them as many as one may have: together more than there are places (4096)."""
+    with contextlib.closing(Flooded(tmp_path)) as flooded:  # where nobody else has signed in
+        cookies = [flooded.cookie() for _ in range(17)]
+        with bearable(flooded, "17 sessions with 256 idle streams each"):
+            answered = [status for one in cookies for status in open_streams(flooded, one, 256)]
+            assert set(answered) <= {200, 429, 0}
+            assert answered.count(200) > 3500

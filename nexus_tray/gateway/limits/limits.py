@@ -16,6 +16,12 @@ from nexus_tray.gateway.relay.heads import Refused
 MOST_COUNTRIES = 300
 """Seen ones that are remembered: there are fewer."""
 
+RESERVE = 8
+"""One part in so many of the places is kept from the streams of devices that have some already."""
+
+FEW = 32
+"""A device may have one in so many of those kept: enough for all 25 (store.accounts)."""
+
 
 class TurnedAway(Refused):
     """Refused by a limit. `why` is what the visitor reads; `told` is for the owner's trail."""
@@ -30,9 +36,12 @@ def _too_many(told: str) -> TurnedAway:
 
 
 class Limits:
-    """What is in force now."""
+    """What is in force now. `places`: connections at once that there are for everybody."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
+        reserve = places // RESERVE
+        self._common = places - reserve
+        self._few = max(1, reserve // FEW)
         self.accounts = Accounts()
         self.rules = Rules()
         self._crowd = Crowd(self.rules.settings.address_requests_per_second)
@@ -125,7 +134,13 @@ class Limits:
             raise _too_many(f"more requests a second than one device may make ({principal.name})")
 
     def stream(self, request: Request, principal: Principal, account: Account) -> None:
-        """One exchange more of this device. Raises TurnedAway with 429."""
-        most = self.rules.settings.streams
-        if most and account.streams >= most and request.visitor.door.kind is not DoorKind.LOCAL:
+        """One exchange more of this device. Raises TurnedAway with 429. All devices together,
+        each within its own limit, must leave room for who signs in, and for a device that has
+        next to none (SECURITY.md 12)."""
+        if request.visitor.door.kind is DoorKind.LOCAL:
+            return
+        most, has = self.rules.settings.streams, account.streams
+        if most and has >= most:
             raise _too_many(f"more streams at once than one device may have ({principal.name})")
+        if self.accounts.streams >= self._common and has >= self._few:
+            raise _too_many(f"more streams at once than there is room for ({principal.name})")

@@ -26,10 +26,12 @@ class Account:
 
 
 class Accounts:
-    """All accounts by principal id; only signed-in sessions and tokens have one."""
+    """All accounts by principal id; only signed-in sessions and tokens have one. `streams`: the
+    open ones of all together."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
+        self.streams = 0
 
     def of(self, principal_id: str) -> Account:
         """That principal's, from now on."""
@@ -97,6 +99,7 @@ class Standing:
         if not self._streaming:
             self._streaming = True
             self.account.streams += 1
+            self._accounts.streams += 1
 
     def begin(self) -> None:
         """An exchange begins; what of it came before it was known whose it is, is paid too."""
@@ -111,6 +114,7 @@ class Standing:
         if self._streaming:
             self._streaming = False
             self.account.streams -= 1
+            self._accounts.streams -= 1
         self.pace(None, None)
 
     def pace(self, inward: Lane | None, outward: Lane | None) -> None:

@@ -78,7 +78,7 @@ class Relay:
         self.wall = wall
         self.tally = Tally()
         self.meters = Meters()
-        self.limits = Limits()
+        self.limits = Limits(bounds.connections)
         self.own_ports: frozenset[int] = frozenset()  # from where this program itself asks
         self.pool = UpstreamPool(bounds, clock, self.meters.opencode)
         self.proofs = Proofs(clock)
