@@ -42,6 +42,7 @@ from nexus_tray.store.api_tokens import ApiTokens
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import open_database
 from nexus_tray.store.pairings import Pairings
+from nexus_tray.store.passkeys import Passkeys
 from nexus_tray.store.second_factor import SecondFactorStore
 from nexus_tray.system import descriptors
 
@@ -75,6 +76,7 @@ class Vault:
     pairings: Pairings
     second_factor: SecondFactorStore
     tokens: ApiTokens
+    passkeys: Passkeys
     usage: UsageKeeper | None = None
 
 
@@ -244,6 +246,7 @@ class Door:
             accounts = Accounts(database, audit, passwords.make_hash, time.time)
             pairings = Pairings(database, audit, time.time)
             factor = SecondFactorStore(database, audit, time.time)
+            passkeys = Passkeys(database, audit, time.time)
             aside = Aside()
             ending.callback(aside.close)
             tokens = ApiTokens(database, audit, time.time)
@@ -273,6 +276,7 @@ class Door:
                     sessions=sessions,
                     tokens=bearers,
                     pairings=pairings,
+                    passkeys=passkeys,
                     second_factor=SecondFactor(factor, self._factor_secret, time.time),
                     files=static.load(ui_folder("gateway")),
                     events=self._bridge.websocket,
@@ -303,7 +307,8 @@ class Door:
             ending.callback(_every(SWEEP_SECONDS, sessions.sweep))
             ending.callback(_every(SWEEP_SECONDS, usage.save))
             ending.callback(_every(SWEEP_SECONDS, tokens.end_expired))
-            self._vault = Vault(accounts, audit, passwords, pairings, factor, tokens, usage)
+            stores = (accounts, audit, passwords, pairings, factor, tokens, passkeys)
+            self._vault = Vault(*stores, usage)
             self._ending = ending.pop_all()
         return gateway
 

@@ -18,6 +18,7 @@ from nexus_tray.model import Value
 from nexus_tray.store import places
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import Database
+from nexus_tray.store.passkeys import take_away
 
 MOST_SESSIONS = 25
 IDLE_SECONDS = 12 * 3600.0
@@ -51,6 +52,7 @@ class SessionRow(Value, frozen=True):
     `how` it began: see `reports.Device`. `idle`: seconds without use after which it is over.
     `country` as told at its begin (empty: not told). `received`, `sent`: bytes from and to it.
     `parent`: it is one for a preview, and ends with the session of that id (empty: it is not).
+    `passkey`: the id of the one that began it (empty: none did).
     """
 
     id: str
@@ -67,6 +69,7 @@ class SessionRow(Value, frozen=True):
     country: str = ""
     received: int = 0
     sent: int = 0
+    passkey: str = ""
 
     def valid_at(self, now: float, seen_at: float) -> bool:
         """Neither idle for too long nor too old; not yet begun means the clock fell back."""
@@ -242,6 +245,16 @@ class Accounts:
             ended = self._end(connection, "", who, address, "id = ?", (session_id,))
         self._tell(ended)
 
+    def end_passkey(self, passkey_id: str, who: str, address: str) -> bool:
+        """Take a passkey away, and end the sessions that it began; False: there is none such."""
+        with self._database.write() as connection:
+            if not take_away(connection, self._audit, who, address, "revoked", passkey_id):
+                return False
+            began = "passkey = ?", (passkey_id,)
+            ended = self._end(connection, "its passkey was revoked", who, address, *began)
+        self._tell(ended)
+        return True
+
     def end_all_sessions(self) -> None:
         """Sign out everybody."""
         with self._database.write() as connection:
@@ -249,8 +262,8 @@ class Accounts:
         self._tell(ended)
 
     def panic(self) -> int:
-        """End every session, and void every ticket, pairing link and API token; how many
-        sessions there were."""
+        """End every session, and void every ticket, pairing link, passkey and API token; how
+        many sessions there were."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM tickets")
             count = connection.execute("SELECT count(*) FROM sessions WHERE parent = ''")
@@ -316,7 +329,8 @@ class Accounts:
         return self._end(connection, "too many sessions", row.name, row.address, surplus, values)
 
     def _end_all(self, connection: sqlite3.Connection, why: str) -> list[str]:
-        """End every session and API token, and void the pairing links not used yet."""
+        """End every session, API token and passkey, and void the pairing links not used yet."""
+        take_away(connection, self._audit, "owner", "local", why)
         ended = self._end(connection, why, "owner", "local")
         links = connection.execute("DELETE FROM pairings RETURNING id").fetchall()
         if links:
@@ -372,6 +386,7 @@ _HOW = {
     "code": "signed in with a one-time code",
     "recovery": "signed in with a recovery code",
     "pairing": "paired",
+    "passkey": "signed in with a passkey",
 }
 
 

@@ -58,6 +58,10 @@ class AuditEvent(StrEnum):
     SECOND_FACTOR_SET = "second-factor-set"
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     RECOVERY_CODES_MADE = "recovery-codes-made"
+    PASSKEY_ADDED = "passkey-added"
+    PASSKEY_REFUSED = "passkey-refused"
+    PASSKEY_COPIED = "passkey-copied"  # its counter fell, so there may be two of it
+    PASSKEY_REMOVED = "passkey-removed"
     STEP_UP_FAILED = "step-up-failed"
     IDLE_CLOSED = "idle-closed"
     ACCESS_PAUSED = "access-paused"
@@ -73,6 +77,7 @@ STRANGERS = (
     AuditEvent.TICKET_REFUSED,
     AuditEvent.PAIRING_REFUSED,
     AuditEvent.TOKEN_REFUSED,
+    AuditEvent.PASSKEY_REFUSED,
     AuditEvent.DENIED,
 )
 """What strangers can cause as often as they like."""
@@ -126,7 +131,8 @@ class Audit:
             owner = event is AuditEvent.PASSWORD_SET
             self._newest_at = now if owner else max(self._newest_at, now)
             self._written += 1
-            prune = self._written % _PRUNE_EVERY == 0
+            # The first row of a run too: many short runs would else never be bounded.
+            prune = self._written % _PRUNE_EVERY == 0 or self._written == 1
         if prune:
             _prune(connection)
 

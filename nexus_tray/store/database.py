@@ -99,6 +99,24 @@ MIGRATIONS: tuple[str, ...] = (
         seen_at   REAL NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE passkeys (
+        id             TEXT PRIMARY KEY,
+        credential_id  BLOB NOT NULL UNIQUE,
+        public_key     BLOB NOT NULL,
+        host           TEXT NOT NULL,
+        name           TEXT NOT NULL,
+        counter        INTEGER NOT NULL,
+        made_at        REAL NOT NULL,
+        used_at        REAL
+    ) STRICT;
+    CREATE TABLE passkey_owner (
+        one     INTEGER PRIMARY KEY CHECK (one = 1),
+        handle  BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO passkey_owner (one, handle) VALUES (1, randomblob(32));
+    ALTER TABLE sessions ADD COLUMN passkey TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Version n of the file is reached by the first n scripts. Append; never edit one."""
 

@@ -9,6 +9,7 @@ import msgspec
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.http import Request, Response, Visitor
+from nexus_tray.gateway.routes import Table
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.signin.tokens import TokenBearers
@@ -110,6 +111,7 @@ class SiteWorld:
     outcome: Outcome = Outcome(ok=True)  # noqa: RUF009 - immutable
     commands: list[AnyCommand] = field(default_factory=list)
     said: tuple[Message, ...] = SAID
+    routes: Table = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         def submit(command: AnyCommand) -> Outcome:
@@ -134,6 +136,7 @@ class SiteWorld:
             sessions=self.vault.sessions,
             tokens=self.bearers,
             pairings=self.vault.pairings,
+            passkeys=self.vault.passkeys,
             second_factor=SecondFactor(
                 self.vault.factor, lambda key: self.vault.secrets.get(key), self.vault.wall
             ),
@@ -141,6 +144,7 @@ class SiteWorld:
             events=lambda request, principal: Response(426),
             manifest=lambda request: None,
             transcript=self.transcript,
+            routes=lambda: self.routes,
             wall=self.vault.wall,
         )
         self.site = GatewaySite(self.world)

@@ -13,6 +13,7 @@ from nexus_tray.store.api_tokens import ApiTokens
 from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import Database, open_database
 from nexus_tray.store.pairings import Pairings
+from nexus_tray.store.passkeys import Passkeys
 from nexus_tray.store.second_factor import SecondFactorStore
 
 PASSWORD = "blue lamp over the river"
@@ -47,6 +48,7 @@ class Vault:
     pairings: Pairings
     factor: SecondFactorStore
     tokens: ApiTokens
+    passkeys: Passkeys
     cut: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
 
@@ -76,7 +78,7 @@ def open_vault(
     factor = SecondFactorStore(database, audit, wall)
     return Vault(
         database, audit, passwords, accounts, sessions, wall, monotonic, reference, pairings,
-        factor, ApiTokens(database, audit, wall), cut,
+        factor, ApiTokens(database, audit, wall), Passkeys(database, audit, wall), cut,
     )  # fmt: skip
 
 

@@ -120,6 +120,7 @@ class Sessions:
         parent: Principal | None = None,
         how: str = "password",
         spend: Spend | None = None,
+        passkey: str = "",
     ) -> str | None:
         """A new session under a new id; the Set-Cookie value, or None (password changed, or
         what it rests on was used up: see `Accounts.add_session`).
@@ -144,6 +145,7 @@ class Sessions:
             how=how,
             idle=PAIRED_SECONDS if how == "pairing" else IDLE_SECONDS,
             country=visitor.country or "",
+            passkey=passkey,
         )
         stored = self._accounts.add_session(
             row, token, password_id=password_id, old=old.id if old else None, spend=spend

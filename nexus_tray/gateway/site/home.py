@@ -72,13 +72,15 @@ STALE = (
 
 @dataclass(frozen=True)
 class View:
-    """What the home page shows. `now` in seconds since the epoch; `note` a key of NOTES."""
+    """What the home page shows. `now` in seconds since the epoch; `note` a key of NOTES;
+    `passkeys`: one may be added at this address."""
 
     snapshot: Snapshot
     machine: str
     who: str
     now: float
     note: str = ""
+    passkeys: bool = False
 
 
 def page(view: View) -> bytes:
@@ -112,8 +114,12 @@ def _body(view: View) -> str:
     return (
         f'{note}<div id="live" class="live" data-from="/_nexus/home-fragment">'
         f"{fragment(view).decode()}</div>{STALE}"
-        f'<footer class="dim small">Signed in as {text(view.who)}</footer>'
+        f'<footer class="dim small">Signed in as {text(view.who)}{_passkeys(view)}</footer>'
     )
+
+
+def _passkeys(view: View) -> str:
+    return ' · <a href="/_nexus/passkeys">Passkeys</a>' if view.passkeys else ""
 
 
 def _sign_out() -> str:

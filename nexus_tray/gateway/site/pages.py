@@ -32,6 +32,10 @@ FAILED = (
 )
 """One text for wrong, locked and paused alike (SECURITY.md 10)."""
 
+SIGN_IN = "/_nexus/sign-in"
+RECOVERY = f"{SIGN_IN}?recovery=1"
+"""The same page, which asks for a recovery code in place of a one-time code."""
+
 
 def text(foreign: str) -> str:
     """Foreign text on one line: nothing in it is markup, and nothing in it acts."""
@@ -58,35 +62,65 @@ def frame(title: str, machine: str, body: str, *, corner: str = "", kind: str = 
     ).encode()
 
 
-def sign_in(machine: str, leads_to: str, *, code: bool = False, failed: bool = False) -> bytes:
-    """The sign-in page, with a field for the one-time code where one is asked for. `leads_to`
-    is a path that was judged already; it stands in the
-    form's address, so that the whole of the small body is there for the password.
+def sign_in(
+    machine: str,
+    leads_to: str,
+    *,
+    code: bool = False,
+    recovery: bool = False,
+    failed: bool = False,
+    passkey: bool = False,
+) -> bytes:
+    """The sign-in page, with a field for the one-time code where one is asked for (`recovery`: for
+    a recovery code instead), and a button for a passkey where one is offered, which the script
+    shows. `leads_to` is a path that was judged already; it stands in the form's address, so that
+    the whole of the small body is there for the password.
 
     The hidden user name lets password managers file the password under something.
     """
     told = f'<p class="note down" role="alert">{text(FAILED)}</p>' if failed else ""
     invalid = ' aria-invalid="true"' if failed else ""
-    second = (
-        '<label>One-time code, or a recovery code<input type="text" name="code" '
-        'autocomplete="one-time-code" autocapitalize="none" spellcheck="false" '
-        f'maxlength="40" required{invalid}></label>'
-        if code
-        else ""
-    )
+    second = _second(leads_to, invalid, recovery=recovery) if code else ""
+    again = RECOVERY if code and recovery else SIGN_IN
     return frame(
         "Sign in",
         machine,
         f'<h1>Sign in</h1>{told}<form method="post" '
-        f'action="{text(with_next("/_nexus/sign-in", leads_to))}">'
+        f'action="{text(with_next(again, leads_to))}">'
         '<input class="unseen" type="text" name="username" value="owner" tabindex="-1" '
         'aria-hidden="true" readonly autocomplete="username">'
         '<label>Password<input type="password" name="password" autocomplete="current-password" '
         f'autocapitalize="none" spellcheck="false" required autofocus{invalid}></label>'
         f"{second}"
         '<button class="primary">Sign in</button></form>'
+        f"{_passkey(leads_to) if passkey else ''}"
         '<p class="dim small">This opens a computer that runs an AI coding agent. Only its '
         "owner should be here. Every attempt is recorded.</p>",
+    )
+
+
+def _second(leads_to: str, invalid: str, *, recovery: bool) -> str:
+    """The code's field, and the way to the other kind: an authenticator's code is typed with a
+    keyboard of digits, on which no recovery code can be typed."""
+    if recovery:
+        name, kind, other = "Recovery code", 'autocomplete="off"', SIGN_IN
+        says = "Use a one-time code instead"
+    else:
+        name, kind = "One-time code", 'inputmode="numeric" autocomplete="one-time-code"'
+        other, says = RECOVERY, "Use a recovery code instead"
+    return (
+        f'<label>{name}<input type="text" name="code" {kind} autocapitalize="none" '
+        f'spellcheck="false" maxlength="40" required{invalid}></label>'
+        f'<a class="small" href="{text(with_next(other, leads_to))}">{says}</a>'
+    )
+
+
+def _passkey(leads_to: str) -> str:
+    return (
+        f'<div id="passkey" data-next="{text(leads_to)}" hidden>'
+        '<p class="note down" role="alert" hidden></p>'
+        '<button type="button">Use a passkey</button></div>'
+        '<script src="/_nexus/passkey.js" defer></script>'
     )
 
 

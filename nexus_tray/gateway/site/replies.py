@@ -22,6 +22,12 @@ def refusal(status: int, code: str, message: str) -> Response:
     return Response(status, (("content-type", "application/json"),), body)
 
 
+def as_json(value: object, *fields: tuple[str, str]) -> Response:
+    """A value for a script of ours."""
+    own = ("content-type", "application/json")
+    return Response(200, (own, *fields), json.dumps(value).encode())
+
+
 def only(request: Request, methods: tuple[str, ...]) -> Response | None:
     """405 for a method the path does not have."""
     allowed = (*methods, "HEAD") if "GET" in methods else methods

@@ -19,7 +19,15 @@ from nexus_tray.gateway.signin.second_factor import SecondFactor
 from nexus_tray.gateway.signin.sessions import Sessions, browser_name
 from nexus_tray.gateway.signin.signing_in import ComeBack, SignedIn, SignIn, T
 from nexus_tray.gateway.signin.tokens import TokenBearers, borne
-from nexus_tray.gateway.site import app_manifest, home, pages, pairing, static
+from nexus_tray.gateway.site import (
+    app_manifest,
+    home,
+    pages,
+    pairing,
+    passkey_page,
+    passkeys,
+    static,
+)
 from nexus_tray.gateway.site.answering import NotAnswered, command_for
 from nexus_tray.gateway.site.forms import (
     HOME,
@@ -40,6 +48,7 @@ from nexus_tray.reports import Transcript
 from nexus_tray.store.accounts import Accounts
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.pairings import Pairings
+from nexus_tray.store.passkeys import Passkeys
 
 SIGN_IN_BODY = 1024
 ANSWER_BODY = 64 * 1024
@@ -66,6 +75,7 @@ class World:
     sessions: Sessions
     tokens: TokenBearers
     pairings: Pairings
+    passkeys: Passkeys
     second_factor: SecondFactor
     files: Mapping[str, StaticFile]
     events: Callable[[Request, Principal], Handler | Response]
@@ -94,6 +104,8 @@ class GatewaySite:
         self._pairing = PairingPage(
             world.machine, world.pairings, world.sessions, world.audit, self._run, world.monotonic
         )
+        self._passkeys = passkeys.PasskeyEntrance(world, self._run, world.monotonic)
+        self._passkey_page = passkey_page.PasskeyPage(world, self._run, world.monotonic)
         self._previews = Previews(world, self._run, world.monotonic)
         self._talks = SessionPages(world, self._run)
 
@@ -102,14 +114,16 @@ class GatewaySite:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def body_limit(self, request: Request) -> int:
-        """Strangers may send a form to sign in or to pair, and nothing else; nobody may on a
-        preview host."""
+        """Strangers may send what signs in or pairs, and nothing else; nobody may on a preview
+        host."""
         if request.visitor.preview is not None:
             return 0
         if request.path == SIGN_IN:
             return SIGN_IN_BODY
         if request.path == PREFIX + pairing.PATH:
             return pairing.BODY
+        if request.path in passkeys.STRANGERS:
+            return passkeys.STRANGERS[request.path]
         if not self.authenticate(request):
             return 0
         name = request.path.removeprefix(PREFIX)
@@ -200,8 +214,7 @@ class GatewaySite:
         reason = self._sign_in.closed()
         if reason is not None:
             return self._closed(request, reason)
-        asks = await self._sign_in.asks_for_code()
-        return self._page(200, pages.sign_in(self._world.machine, leads_to, code=asks))
+        return await self._sign_in_again(request, leads_to)
 
     async def _sign_in_form(self, request: Request, principal: Principal | None) -> Response:
         if request.visitor.door.kind is DoorKind.LOCAL:
@@ -220,8 +233,27 @@ class GatewaySite:
         if isinstance(answer, ComeBack):
             text = "Many sign-ins are being checked just now. Go back and try again in a moment."
             return self._page(429, pages.short("One moment", machine, text), ("retry-after", "5"))
-        asks = await self._sign_in.asks_for_code()
-        return self._page(403, pages.sign_in(machine, leads_to, code=asks, failed=True))
+        return await self._sign_in_again(request, leads_to, failed=True)
+
+    async def _sign_in_again(
+        self, request: Request, leads_to: str, *, failed: bool = False
+    ) -> Response:
+        """The sign-in page, with what is asked for and offered at this address."""
+        machine, asks = self._world.machine, await self._sign_in.asks_for_code()
+        offers = await self._passkeys.offered(request)
+        recovery = query_value(request, "recovery") is not None
+        body = pages.sign_in(
+            machine, leads_to, code=asks, recovery=recovery, failed=failed, passkey=offers
+        )
+        return self._page(403 if failed else 200, body)
+
+    async def _passkey(self, request: Request, principal: Principal | None) -> Response:
+        if request.path in passkeys.STRANGERS:
+            closed = self._remotely_closed(request)
+            return closed or await self._passkeys.respond(request, principal)
+        if principal is None:
+            return see(SIGN_IN) if request.method == "POST" else self.stranger(request)
+        return await self._passkey_page.respond(request, principal)
 
     async def _sign_out(self, request: Request, principal: Principal | None) -> Response:
         if principal is None:
@@ -313,6 +345,7 @@ class GatewaySite:
             who=principal.name,
             now=self._world.wall(),
             note=query_value(request, "note") or "",
+            passkeys=self._passkeys.possible(request),
         )
 
     def _closed(self, request: Request, reason: Reason) -> Response:
@@ -360,4 +393,6 @@ ROUTES: Mapping[
     "continue": {"POST": GatewaySite._talk},
     "stop": {"POST": GatewaySite._talk},
     "restart": {"POST": GatewaySite._talk},
+    passkey_page.PATH: {"GET": GatewaySite._passkey},
+    **{name: {"POST": GatewaySite._passkey} for name in passkey_page.POSTS},
 }
