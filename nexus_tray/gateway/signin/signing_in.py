@@ -87,8 +87,6 @@ WRONG = "wrong password"
 WRONG_CODE = "right password, wrong code"
 CHANGED = "the password or the second factor was changed meanwhile"
 UNCHECKED = "the code could not be checked: its secret cannot be read"
-PASSWORD_ALONE = Judged("password", lambda _: True)
-"""What is judged of the code where none is asked for."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -30,7 +30,9 @@ def local_path(path: str | None, otherwise: str = HOME) -> str:
 
 def with_next(page: str, path: str) -> str:
     """The address of a page of ours that leads on to `path`."""
-    return page if path == HOME else f"{page}?next={urllib.parse.quote(path, safe='/')}"
+    if path == HOME:
+        return page
+    return f"{page}{'&' if '?' in page else '?'}next={urllib.parse.quote(path, safe='/')}"
 
 
 def query_value(request: Request, name: str) -> str | None:
