@@ -78,12 +78,18 @@ def held(snapshot: Snapshot) -> str:
     return quick.reason.code
 
 
-def answers_within(program: Program, seconds: float) -> None:
-    """From the start until the local API, which the window needs, answers."""
+def start(program: Program) -> float:
+    """Start it; seconds until the local API, which the window needs, answered."""
     began = time.monotonic()
     program.start()
-    took = time.monotonic() - began
-    assert took < seconds, f"it took {took:.1f} s"
+    return time.monotonic() - began
+
+
+def opens_within(program: Program, plain: float) -> None:
+    """Within three seconds; where this machine is so busy that a plain start takes them, within
+    two more than that."""
+    took = start(program)
+    assert took < max(3.0, plain + 2.0), f"it took {took:.1f} s, and {plain:.1f} without"
 
 
 def test_locked_at_login_it_stays_off_and_a_notification_says_so(
@@ -91,7 +97,7 @@ def test_locked_at_login_it_stays_off_and_a_notification_says_so(
 ) -> None:
     keyring = tmp_path / "keyring"
     with session_bus.gnome_keyring(bus, keyring, "pass"):
-        program.start()
+        plain = start(program)
         assert program.cli("password", "set", given=f"{PASSWORD}\n").returncode == 0
         stored = program.cli("secret", "set", "ANTHROPIC_API_KEY", given=f"{KEY}\n")
         assert stored.returncode == 0, stored
@@ -100,7 +106,7 @@ def test_locked_at_login_it_stays_off_and_a_notification_says_so(
     desk = Desk(bus)
     try:
         with session_bus.gnome_keyring(bus, keyring, None):
-            answers_within(program, 3)
+            opens_within(program, plain)
             program.wait_for(lambda s: held(s) == "secrets-locked", 10, "it is held back")
             told = desk.find("Remote access stays off")
             assert "locked" in told.text
@@ -113,11 +119,11 @@ def test_locked_at_login_it_stays_off_and_a_notification_says_so(
         desk.close()
 
 
-def hangs(program: Program, bus: str, seconds: float) -> None:
+def hangs(program: Program, bus: str, plain: float, seconds: float) -> None:
     """The keyring takes every question for so long and answers none, then goes."""
     with session_bus.hanging_keyring(bus):
         began = time.monotonic()
-        answers_within(program, 3)
+        opens_within(program, plain)
         program.wait_for(lambda s: held(s).startswith("secrets-"), 10, "it is said")
         done = program.cli("secret", "set", "ANTHROPIC_API_KEY", given=f"{KEY}\n")
         assert (done.returncode, "does not answer" in done.stderr) == (4, True), done
@@ -129,24 +135,23 @@ def hangs(program: Program, bus: str, seconds: float) -> None:
         program.wait_for(up, 30, "the tunnel is up when nothing is out of reach any more")
 
 
-def with_password(program: Program) -> None:
-    program.start()
+def with_password(program: Program) -> float:
+    plain = start(program)
     assert program.cli("password", "set", given=f"{PASSWORD}\n").returncode == 0
     program.wait_for(up, 30, "the tunnel is up without a keyring: nothing is kept in one")
     assert program.stop() == 0
+    return plain
 
 
 def test_without_a_keyring_it_runs_and_one_that_hangs_keeps_it_off(
     program: Program, bus: str
 ) -> None:
-    with_password(program)
-    hangs(program, bus, 4)
+    hangs(program, bus, with_password(program), 4)
 
 
 @pytest.mark.long
 def test_a_keyring_that_hangs_for_a_minute(program: Program, bus: str) -> None:
-    with_password(program)
-    hangs(program, bus, 60)
+    hangs(program, bus, with_password(program), 60)
 
 
 def test_the_encrypted_file_is_as_a_locked_keyring_until_its_passphrase_is_given(
