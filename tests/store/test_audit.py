@@ -64,6 +64,15 @@ def test_strangers_do_not_push_out_who_signed_in(
     assert (events.count(AuditEvent.SIGN_IN), events.count(AuditEvent.DENIED)) == (600, 300)
 
 
+def test_many_short_runs_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_ROWS", 10)
+    for _ in range(20):
+        run = Audit(store.database, store.clock)
+        for _ in range(5):
+            run.record(AuditEvent.DENIED, "stranger", "b")
+    assert len(store.audit.newest(9999)) <= 15
+
+
 def test_a_crowd_is_counted_not_written(store: Store) -> None:
     now = 50.0
     for _ in range(5000):
