@@ -86,3 +86,22 @@ def test_begun_on_the_page_killed_and_continued_by_one_tap(lived: tuple[House, K
     page.get_by_role("button", name="Continue").click()
     expect(page.locator("#said")).to_contain_text("You said: Continue.", timeout=20_000)
     expect(page.locator("#head .state")).to_have_text("idle", timeout=20_000)
+
+
+def test_stopped_by_one_tap(lived: tuple[House, Keeper]) -> None:
+    house, _ = lived
+    page = house.enter()
+    page.get_by_role("link", name="New session").click()
+    page.get_by_label("What is to be done?").fill("SLOW")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.locator("#head .state")).to_have_text("working", timeout=20_000)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("p.note.up")).to_have_text("Told to stop.")
+    expect(page.locator("#head .state")).to_have_text("idle", timeout=20_000)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    said = page.locator("#said").inner_text()
+    assert "tick59" not in said, "it had ended by itself"
+    # and the same session goes on with the next thing that is said
+    page.get_by_label("Say something").fill("say hello")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#said")).to_contain_text("Hello from the lab", timeout=20_000)
