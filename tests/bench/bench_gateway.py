@@ -1,14 +1,15 @@
 """The gateway beside the proxies it is measured against, in one run on one machine.
 
     .venv/bin/python -m tests.bench.bench_gateway [--rounds 3] [--seconds 2] [--streams 1000]
-        [--large 200] [--logs | --cloudflared]
+        [--large 200] [--plain] [--logs | --cloudflared]
 
 Direct connection, nginx with auth_request, Node's http-proxy with a keep-alive agent, Express
 with http-proxy-middleware, and our gateway as it ships, by its local door and by the tunnels'
 Unix socket; all before one upstream, asked in turn in each round, so that the ratios mean
 something where the figures do not. Prints Markdown; changes nothing. Needs Linux; npm fetches
 the Node proxies into a temporary folder; what is not installed (`apt-get install nginx wrk`) is
-left out. `--logs`: our gateway alone, while 50,000 log lines/s arrive in its process.
+left out. Ours is measured as it is and, where a C compiler is, compiled (`build/native.py`;
+`--plain`: not). `--logs`: our gateway alone, while 50,000 log lines/s arrive in its process.
 `--cloudflared`: the lab's Cloudflare and the real cloudflared, with our gateway and without.
 """
 
@@ -128,13 +129,17 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=200, help="MB")
     parser.add_argument("--logs", action="store_true")
     parser.add_argument("--cloudflared", action="store_true")
+    parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the peers inherit it
     with (
         tempfile.TemporaryDirectory() as folder,
         everything(
-            Path(folder), logs=options.logs, others=not (options.logs or options.cloudflared)
+            Path(folder),
+            logs=options.logs,
+            others=not (options.logs or options.cloudflared),
+            native=not options.plain,
         ) as peers,
     ):
         report.machine(peers)

@@ -7,8 +7,9 @@ Times are CLOCK_MONOTONIC, which the upstream reads too. Latencies are microseco
 
 import asyncio
 import contextlib
+import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -18,6 +19,9 @@ from tests.bench.bench_gateway_upstream import END
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 _ENDS = (END, END + LAST_CHUNK)
 _BLOCK = bytes(256 * 1024)
+VARIANTS = 1000
+"""Requests that follow each other differ as a page's do: in their targets, and behind cloudflared
+in their Cf-Ray."""
 PATIENCE = 60.0
 """Seconds after which an answer that has not come is a failure."""
 
@@ -80,14 +84,15 @@ class Base(asyncio.Protocol):
 class Asking(Base):
     """Asks, and asks again when answered, until `until`; keeps how long each took."""
 
-    def __init__(self, request: bytes, until: float, times: list[float]) -> None:
+    def __init__(self, requests: Iterator[bytes], until: float, times: list[float]) -> None:
         super().__init__()
-        self._request, self._until, self._times = request, until, times
+        self._requests, self._until, self._times = requests, until, times
         self._begun = True
 
     def ask(self) -> None:
+        request = next(self._requests)
         self._at = time.perf_counter()
-        self.transport.write(self._request)
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if self._begun:
@@ -120,8 +125,9 @@ class Small:
 async def asked(peer: Peer, connections: int, seconds: float) -> list[float]:
     """Closed loops of small requests: how long each took."""
     times: list[float] = []
-    request, until = peer.head("GET", "/small"), time.perf_counter() + seconds
-    made = [await connect(peer, lambda: Asking(request, until, times)) for _ in range(connections)]
+    until = time.perf_counter() + seconds
+    requests = itertools.cycle([peer.head("GET", f"/small/{n}", ray=n) for n in range(VARIANTS)])
+    made = [await connect(peer, lambda: Asking(requests, until, times)) for _ in range(connections)]
     for one in made:
         one.ask()
     await asyncio.gather(*(one.over() for one in made))

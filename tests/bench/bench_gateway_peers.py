@@ -95,6 +95,18 @@ server.on('upgrade', (request, socket, head) =>
 """
 
 
+CLOUDFLARED = {
+    "Cdn-Loop": "cloudflare; loops=1",
+    "Cf-Connecting-Ip": "203.0.113.9",
+    "Cf-Ipcountry": "CH",
+    "Cf-Ray": "",
+    "Cf-Visitor": '{"scheme":"https"}',
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Proto": "https",
+}
+"""What the edge and cloudflared add."""
+
+
 @dataclass
 class Peer:
     """Something that answers. `at`: a port of 127.0.0.1 or a Unix socket's path; `fields`: what
@@ -107,9 +119,11 @@ class Peer:
     process: psutil.Process | None = None
     version: str = ""
 
-    def head(self, method: str, path: str, more: str = "") -> bytes:
-        """A request's head."""
+    def head(self, method: str, path: str, more: str = "", ray: int = 0) -> bytes:
+        """A request's head; `ray`: the number in its Cf-Ray, if it has one."""
         fields = {**BROWSER, **self.fields}
+        if "Cf-Ray" in fields:
+            fields["Cf-Ray"] = f"{ray:016x}-ZRH"
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{lines}{more}\r\n".encode()
 
@@ -203,8 +217,11 @@ def running(
 
 
 @contextlib.contextmanager
-def everything(folder: Path, *, logs: bool = False, others: bool = True) -> Iterator[Peers]:
-    """The upstream, our gateway, and (`others`) every other peer that this machine can run.
+def everything(
+    folder: Path, *, logs: bool = False, others: bool = True, native: bool = False
+) -> Iterator[Peers]:
+    """The upstream, our gateway (`native`: compiled too), and (`others`) every other peer that
+    this machine can run.
     `logs`: ours can be told to take log lines in (`Peers.tell_ours`)."""
     with contextlib.ExitStack() as stack:
         peers = Peers()
@@ -217,7 +234,9 @@ def everything(folder: Path, *, logs: bool = False, others: bool = True) -> Iter
             peers.items.append(_nginx(stack, folder, port))
         if others and shutil.which("node") and shutil.which("npm"):
             peers.items += _nodes(stack, folder, port)
-        _ours(stack, folder, port, peers, logs=logs)
+        _ours(stack, folder, port, peers, "ours", logs=logs)
+        if native and shutil.which("cc"):
+            _ours(stack, folder, port, peers, "compiled", _compiled(folder), logs=logs)
         yield peers
 
 
@@ -266,20 +285,35 @@ def _installed(folder: Path, package: str) -> str:
     return str(told["version"])
 
 
+def _compiled(folder: Path) -> Path:
+    """A copy of the product with the gateway compiled, and of what starts it here."""
+    tree = folder / "compiled"
+    subprocess.run([sys.executable, "build/native.py", str(tree)], check=True, stdout=sys.stderr)
+    shutil.copytree("tests/bench", tree / "tests" / "bench")
+    return tree
+
+
 def _ours(
-    stack: contextlib.ExitStack, folder: Path, upstream: int, peers: Peers, *, logs: bool
+    stack: contextlib.ExitStack,
+    folder: Path,
+    upstream: int,
+    peers: Peers,
+    name: str,
+    tree: Path | None = None,
+    *,
+    logs: bool,
 ) -> None:
-    home = folder / "home"
+    home = folder / f"home-{name}"
     command = [sys.executable, "-m", "tests.bench.bench_gateway_ours", str(home), str(upstream)]
-    process = stack.enter_context(running(command + ["logs"] * logs, talks=True))
+    process = stack.enter_context(running(command + ["logs"] * logs, tree, talks=True))
     assert process.stdout is not None
     told = json.loads(process.stdout.readline())
     peers.ours, who = process, psutil.Process(process.pid)
-    local = Peer("ours, local door", told["port"], {}, f"127.0.0.1:{told['port']}", who)
+    local = Peer(f"{name}, local door", told["port"], {}, f"127.0.0.1:{told['port']}", who)
     enter = f"/_nexus/enter?ticket={told['ticket']}"
     local.fields = {"Cookie": _begun(local, "GET", enter, None, {"Host": local.host})}
-    tunnel = Peer("ours, tunnels' socket", told["socket"], {}, TUNNEL_HOST, who)
-    tunnel.fields = {"CF-Connecting-IP": "203.0.113.9", "Cf-Warp-Tag-Gw": SECRET}
+    tunnel = Peer(f"{name}, tunnels' socket", told["socket"], {}, TUNNEL_HOST, who)
+    tunnel.fields = CLOUDFLARED | {"Cf-Warp-Tag-Gw": SECRET}
     tunnel.fields["Cookie"] = sign_in(tunnel)
     peers.items += [local, tunnel]
 

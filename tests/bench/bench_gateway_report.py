@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tests.bench.bench_gateway_peers import Peers
 
-OURS = ("ours, local door", "ours, tunnels' socket")
+OURS = tuple(
+    f"{name}, {door}" for name in ("ours", "compiled") for door in ("local door", "tunnels' socket")
+)
 NODE = "node http-proxy"
 
 

@@ -325,8 +325,8 @@ def test_a_changed_byte_of_an_answer_reads_the_same_however_it_is_cut(
         reader = framing.responses()
         try:
             events = framing.read(changed, [cut for cut in where if cut < len(changed)], reader)
-        except Refused as refusal:
-            return refusal.status
+        except Refused:
+            return "refused"  # the visitor gets 502 for each (`relay.upstream`)
         return events
 
     assert outcome([]) == outcome(cuts)
