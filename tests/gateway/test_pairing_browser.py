@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Request, expect, sync_playwright
 
 from nexus_tray.paths import Paths
 from tests.app.test_network_door import HERE, World
@@ -36,13 +36,13 @@ def test_a_phone_is_paired_by_its_button_once(world: World, tmp_path: Path) -> N
     token = vault.pairings.make(f"{HERE}:{world.port}", "")
     link = f"{origin}/_nexus/pair#{token}"
     complaints: list[str] = []
-    carried: list[str] = []
+    asked: list[Request] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
         context = browser.new_context(viewport={"width": 360, "height": 740}, bypass_csp=True)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: carried.append(f"{asked.url} {asked.headers}"))
+        page.on("request", asked.append)
         page.goto(link)
         expect(page).to_have_url(f"{origin}/_nexus/pair")
         expect(page.locator("input[name=token]")).to_be_hidden()
@@ -55,8 +55,10 @@ def test_a_phone_is_paired_by_its_button_once(world: World, tmp_path: Path) -> N
         page.locator("input[name=name]").fill("Ada's phone")
         page.get_by_role("button", name="Pair this device").click()
         expect(page).to_have_url(f"{origin}/_nexus/")
-        assert all(token not in one.partition("#")[0] for one in carried if "#" in one)
-        assert all(token not in one for one in carried if "#" not in one)
+        fields = [one.all_headers() for one in asked]  # as they were sent, Referer too
+        assert {field["referer"] for field in fields if "referer" in field} == {f"{origin}/"}
+        assert token not in repr(fields)
+        assert all(token not in one.url.partition("#")[0] for one in asked)
         other = browser.new_context().new_page()
         other.goto(link)
         other.get_by_role("button", name="Pair this device").click()

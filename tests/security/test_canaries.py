@@ -14,13 +14,18 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import parse_qs, quote, quote_plus, urlencode, urlsplit
 
 import psutil
+import pyotp
 import pytest
 
+from nexus_tray.api.client import connect
+from nexus_tray.commands import BeginSecondFactor, ConfirmSecondFactor, NewPairing
+from nexus_tray.paths import find
 from tests.cloudflare.lab import Lab
 from tests.e2e.program import Program
 
@@ -77,12 +82,16 @@ class Visitor:
         self._port, self._host = lab.https_port, address.removeprefix("https://")
         self.cookie = ""
 
-    def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> int:
+    def ask(
+        self, method: str, path: str, form: dict[str, str] | None = None, bearer: str = ""
+    ) -> int:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         fields = {"Host": self._host, "User-Agent": BROWSER, "Accept": "text/html"}
         if self.cookie:
             fields["Cookie"] = self.cookie
+        if bearer:
+            fields["Authorization"] = f"Bearer {bearer}"
         body = None
         if form is not None:
             body = urlencode(form)
@@ -168,13 +177,71 @@ def spoil(api: Api) -> None:
         assert status in (409, 422), (method, path, status)
 
 
+def ways_in(program: Program, api: Api, lab: Lab, address: str) -> dict[str, str]:
+    """A device paired, a token used, a second factor set up and used, each wrongly too; what is
+    secret of them."""
+    backend = connect(find(program.environment))
+
+    def fresh() -> Visitor:
+        return Visitor(lab, address)
+
+    links = [backend.submit(NewPairing(current=PASSWORD)).value for _ in range(2)]
+    used, unused = (link.partition("#")[2] for link in links)
+    phone = fresh()
+    assert phone.ask("GET", "/_nexus/pair") == 200
+    assert phone.ask("POST", "/_nexus/pair", {"token": used}) == 303
+    assert phone.ask("GET", "/session") == 200
+    assert fresh().ask("POST", "/_nexus/pair", {"token": used}) == 403
+    assert fresh().ask("GET", f"/_nexus/pair?token={unused}") == 200  # as nobody of ours writes it
+    misled = json.dumps({"current": PASSWORD, "address": links[1]}).encode()
+    assert api.ask("POST", "/pairings", misled)[0] == 409
+
+    full, over = (
+        program.cli("token", "create", name, given=PASSWORD + "\n").stdout.strip()
+        for name in ("laptop", "old")
+    )
+    [old] = [one for one in json.loads(program.cli("token", "list", "--json").stdout)
+             if one["name"] == "old"]  # fmt: skip
+    assert program.cli("token", "revoke", old["id"]).returncode == 0
+    assert fresh().ask("GET", "/session", bearer=full) == 200
+    assert fresh().ask("GET", "/session", bearer=over) != 200
+    assert fresh().ask("GET", f"/session?auth_token={over}") != 200
+
+    begun = backend.submit(BeginSecondFactor(current=PASSWORD)).value
+    totp = pyotp.TOTP(parse_qs(urlsplit(begun).query)["secret"][0])
+    wrong = json.dumps({"code": totp.secret}).encode()
+    assert api.ask("PUT", "/second-factor/confirmation", wrong)[0] == 409
+    codes = backend.submit(ConfirmSecondFactor(code=totp.now())).value.split()
+    for code, came in ((totp.secret, 403), (codes[0], 303), (codes[0], 403)):
+        form = {"password": PASSWORD, "code": code}
+        assert fresh().ask("POST", "/_nexus/sign-in", form) == came
+    later = totp.generate_otp(int(time.time()) // 30 + 1)
+    assert fresh().ask("POST", "/_nexus/sign-in", {"password": PASSWORD, "code": later}) == 303
+    again = program.cli("second-factor", "recovery-codes", given=PASSWORD + "\n").stdout
+    new = [word for word in again.split() if word.count("-") == 5]
+    assert len(new) == 10
+    return {
+        "paired session": phone.cookie.partition("=")[2],
+        "used pairing token": used,
+        "open pairing token": unused,
+        "API token": full,
+        "revoked API token": over,
+        "second factor": totp.secret,
+        **{f"recovery code {number}": code for number, code in enumerate((*codes, *new))},
+        **{
+            f"plain recovery code {number}": code.replace("-", "").upper()
+            for number, code in enumerate((*codes, *new))
+        },
+    }
+
+
 def everything_told(program: Program, api: Api) -> dict[str, bytes]:
     """What the program says of itself, in every form."""
     told = {
         path: api.ask("GET", path)[1]
         for path in (
             "/snapshot", "/journal", "/config", "/services", "/tunnels", "/openapi.json",
-            "/logs?limit=10000", "/logs/export?format=text", "/logs/export?format=csv",
+            "/access", "/logs?limit=10000", "/logs/export?format=text", "/logs/export?format=csv",
             "/logs/export?format=jsonl", "/audit", "/audit/export?format=text",
             "/audit/export?format=csv", "/audit/export?format=jsonl",
         )
@@ -183,6 +250,9 @@ def everything_told(program: Program, api: Api) -> dict[str, bytes]:
         status, told[path] = api.ask("POST", path)
         assert status == 200, told[path]
     for command in (
+        ["devices", "--json"],
+        ["token", "list", "--json"],
+        ["second-factor", "status"],
         ["tunnel", "list", "--json"],
         ["tunnel", "status", "office"],
         ["status"],
@@ -233,6 +303,7 @@ def test_no_secret_is_anywhere_it_need_not_be(
         assert entered.status == 303
         local_session = entered.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
     spoil(api)
+    more = ways_in(program, api, lab, quick.facts.address)
 
     opencode, cloudflared = program.pid_of("opencode"), program.pid_of("quick")
     assert environment_of(opencode, "CANARY_API_KEY") == PROVIDER_KEY
@@ -248,11 +319,12 @@ def test_no_secret_is_anywhere_it_need_not_be(
         "session": session,
         "local session": local_session,
         "ticket": ticket,
-        "API token": api.token,
+        "the local API's token": api.token,
         "OpenCode's password": environment_of(opencode, "OPENCODE_SERVER_PASSWORD"),
         "tunnel's token": token,
         "tunnel's secret": json.loads(base64.b64decode(token))["s"],
         "channel secret": environment_of(cloudflared, "TUNNEL_TAG").partition("=")[2],
+        **more,
     }
     assert all(len(secret) > 10 for secret in secrets.values()), secrets
 

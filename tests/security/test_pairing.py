@@ -5,11 +5,15 @@ import re
 import threading
 import urllib.parse
 
-from tests.gateway.doubles import HOST, Answer, tunnel_request
+import pytest
 
+from tests.gateway.doubles import HOST, Answer, tunnel_request
+from tests.gateway.worlds import PASSWORD
+
+from .test_previews import APP, CODE, UPGRADE, Place, cookies, place
 from .test_signin_e2e import House, house
 
-__all__ = ["house"]
+__all__ = ["house", "place"]
 
 
 def redeem(house: House, token: str, origin: str = f"https://{HOST}") -> Answer:
@@ -59,3 +63,29 @@ def test_a_paired_device_is_out_at_once(house: House) -> None:
     house.world.vault.accounts.end_session(device.id, "owner", "local")
     assert house.world.vault.cut == [device.id]
     assert house.get(cookie=found[1]).status == 303
+
+
+@pytest.mark.parametrize("path", ["pair", "sign-in", "passkey", "passkey-challenge", "pair.js"])
+def test_no_way_in_answers_at_a_previews_address(place: Place, path: str) -> None:
+    """Its pages are a stranger's: what they could ask for, or post, finds nothing, and uses up
+    nothing; a link that counts elsewhere does not count there."""
+    tokens = [place.world.vault.pairings.make(host, "") for host in (CODE, APP)]
+    cookie = place.come_in(place.sign_in())
+    before = place.world.vault.events()
+    for sent in ("", cookie):
+        for token in tokens:
+            body = urllib.parse.urlencode({"token": token, "password": PASSWORD}).encode()
+            fields = (
+                f"Origin: https://{APP}",
+                "Content-Type: application/x-www-form-urlencoded",
+                f"Content-Length: {len(body)}",
+            )
+            answer = place.ask(APP, f"/_nexus/{path}", *fields, method="POST", cookie=sent,
+                               body=body)  # fmt: skip
+            assert answer.status in (404, 413)
+            assert cookies(answer) == []
+        for fields in ((), (f"Origin: https://{APP}", *UPGRADE)):
+            assert place.ask(APP, f"/_nexus/{path}", *fields, cookie=sent).status in (401, 404)
+    assert len(place.world.vault.pairings.open()) == 2
+    assert place.world.vault.events() == before
+    assert place.preview.received == place.opencode.received == b""
