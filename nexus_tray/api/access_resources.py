@@ -30,6 +30,7 @@ from nexus_tray.commands import (
     RenameDevice,
     RenewRecoveryCodes,
     Resume,
+    RevokePasskey,
     RevokeToken,
     SetPassword,
 )
@@ -97,6 +98,11 @@ def revoke_token(call: Call) -> Answer:
     return submit(call, RevokeToken(id=call.path["id"]))
 
 
+def revoke_passkey(call: Call) -> Answer:
+    """Take a passkey away; whoever came in with it is signed out at once."""
+    return submit(call, RevokePasskey(id=call.path["id"]))
+
+
 def rename_device(call: Call) -> Answer:
     """Call a signed-in device something else."""
     return submit(call, RenameDevice(id=call.path["id"], name=call.body.name))
@@ -139,6 +145,7 @@ ACCESS_ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/pairings", end_pairings),
     Route("POST", "/tokens", create_token, body=NewToken),
     Route("DELETE", "/tokens/{id}", revoke_token),
+    Route("DELETE", "/passkeys/{id}", revoke_passkey),
     Route("PUT", "/sessions/{id}/name", rename_device, body=DeviceName),
     Route("DELETE", "/sessions/{id}", end_session),
     Route("DELETE", "/sessions", end_all_sessions),

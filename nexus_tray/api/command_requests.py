@@ -49,6 +49,7 @@ from nexus_tray.commands import (
     RestoreTool,
     Resume,
     RetryJob,
+    RevokePasskey,
     RevokeToken,
     SetAutostart,
     SetPassword,
@@ -143,6 +144,8 @@ def _access_request_for(command: AnyCommand) -> Request:
             return "PUT", f"/sessions/{_part(key)}/name", {"name": name}
         case RevokeToken(id=key):
             return "DELETE", f"/tokens/{_part(key)}", None
+        case RevokePasskey(id=key):
+            return "DELETE", f"/passkeys/{_part(key)}", None
         case EndPairings():
             return "DELETE", "/pairings", None
         case Pause(until_at=until):

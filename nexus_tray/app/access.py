@@ -10,11 +10,19 @@ import msgspec
 from nexus_tray.app.door import Vault
 from nexus_tray.gateway.http import DoorKind
 from nexus_tray.model import Problem
-from nexus_tray.reports import Access, AuditEntry, Device, PairingEntry, TokenEntry
+from nexus_tray.reports import (
+    Access,
+    AuditEntry,
+    Device,
+    PairingEntry,
+    PasskeyEntry,
+    TokenEntry,
+)
 from nexus_tray.store.accounts import SessionRow
 from nexus_tray.store.api_tokens import TokenRow
 from nexus_tray.store.audit import AuditRow
 from nexus_tray.store.pairings import PairingRow
+from nexus_tray.store.passkeys import PasskeyRow
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +45,7 @@ def read(vault: Vault) -> Access:
         devices=tuple(_device(row) for row in vault.accounts.sessions()),
         pairings=tuple(_pairing(row) for row in vault.pairings.open()),
         tokens=tuple(_token(row) for row in vault.tokens.all()),
+        passkeys=tuple(_passkey(row) for row in vault.passkeys.all()),
         trail=tuple(_entry(row) for row in vault.audit.newest(SHOWN)),
     )
 
@@ -64,6 +73,12 @@ def _pairing(row: PairingRow) -> PairingEntry:
 
 def _token(row: TokenRow) -> TokenEntry:
     return TokenEntry(**msgspec.structs.asdict(row))
+
+
+def _passkey(row: PasskeyRow) -> PasskeyEntry:
+    return PasskeyEntry(
+        id=row.id, name=row.name, host=row.host, made_at=row.made_at, used_at=row.used_at
+    )
 
 
 def _entry(row: AuditRow) -> AuditEntry:

@@ -153,7 +153,7 @@ class Panic:
         ended = self._ways.accounts().panic()
         few = {0: "Nobody was signed in", 1: "1 device is signed out"}
         told = few.get(ended, f"{ended} devices are signed out")
-        return f"{told}; one-time links, pairing links and API tokens are void."
+        return f"{told}; one-time links, passkeys, pairing links and API tokens are void."
 
     def _void_dashboards(self) -> str:
         self._ways.void_dashboards()

@@ -20,6 +20,7 @@ from nexus_tray.app.handlers import Settle
 from nexus_tray.app.idle import IdleWatch, Look, busy, is_open
 from nexus_tray.app.network_door import NetworkKeeper
 from nexus_tray.app.pairing_handlers import PairingHandlers
+from nexus_tray.app.passkey_handlers import PasskeyHandlers
 from nexus_tray.app.pause import PauseKeeper
 from nexus_tray.app.second_factor_handlers import SecondFactorHandlers
 from nexus_tray.app.step_up import StepUp
@@ -102,6 +103,7 @@ class WaysIn:
             **self._handlers.table(),
             **self._pairing.table(),
             **self._factor.table(),
+            **PasskeyHandlers(self._door.accounts).table(),
             **ApiTokenHandlers(self._step_up, lambda: self._door.vault().tokens).table(),
             commands.SetPassword: self._set_password,
         }

@@ -21,6 +21,7 @@ _HOW = {
     "password": "by password",
     "code": "by password and code",
     "recovery": "by password and recovery code",
+    "passkey": "by a passkey",
     "pairing": "by pairing",
     "ticket": "by a one-time link",
 }
@@ -94,8 +95,8 @@ def _until(written: str | None, now: float) -> float | None:
 
 def _sure(console: Console) -> bool:
     console.err.write(
-        "This stops every tunnel, signs out every device, and voids every API token and link.\n"
-        "OpenCode goes on working. End all access now? [y/N] "
+        "This stops every tunnel, signs out every device, and voids every API token, passkey\n"
+        "and link. OpenCode goes on working. End all access now? [y/N] "
     )
     console.err.flush()
     return console.source.readline(16).strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""`nexus-tray pair`, `token …` and `second-factor …` as they are written.
+"""`nexus-tray pair`, `token …`, `passkey …` and `second-factor …` as they are written.
 
 Owns the texts of their --help. Pure; imports its own room only.
 """
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from nexus_tray.cli import sign_in
+from nexus_tray.cli import passkeys, sign_in
 from nexus_tray.inert import inert
 
 Verb = Callable[..., argparse.ArgumentParser]
@@ -28,6 +28,12 @@ def add_sign_in(nouns: Any, verb: Verb, group: Callable[[Any, str, str], Any]) -
     days = "how long it is good (default 30)"
     create.add_argument("--days", metavar="N", type=_days, default=30, help=days)
     revoke = verb(verbs, "revoke", sign_in.revoke_token, "void one; what is open with it ends")
+    revoke.add_argument("id", metavar="ID", help="as in the list")
+    text = "passkeys; add them on a signed-in device, at the address they are to work at"
+    verbs = group(nouns, "passkey", text)
+    verb(verbs, "list", passkeys.passkeys, "list them")
+    text = "take one away, and sign out who came in with it"
+    revoke = verb(verbs, "revoke", passkeys.revoke_passkey, text)
     revoke.add_argument("id", metavar="ID", help="as in the list")
     verbs = group(nouns, "second-factor", "one-time codes of an authenticator, when signing in")
     verb(verbs, "status", sign_in.second_factor, "say whether it is on")

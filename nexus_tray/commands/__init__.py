@@ -19,6 +19,7 @@ from nexus_tray.commands.access import (
     RenameDevice,
     RenewRecoveryCodes,
     Resume,
+    RevokePasskey,
     RevokeToken,
     SetPassword,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "RestoreTool",
     "Resume",
     "RetryJob",
+    "RevokePasskey",
     "RevokeToken",
     "SetAutostart",
     "SetPassword",
@@ -148,6 +150,7 @@ AnyCommand = (
     | EndPairings
     | CreateToken
     | RevokeToken
+    | RevokePasskey
     | RenameDevice
     | EndSession
     | EndAllSessions

@@ -81,6 +81,12 @@ class RevokeToken(Command, frozen=True):
     id: str
 
 
+class RevokePasskey(Command, frozen=True):
+    """Take a passkey away; whoever came in with it is signed out at once."""
+
+    id: str
+
+
 class RenameDevice(Command, frozen=True):
     """Call a signed-in device something else."""
 

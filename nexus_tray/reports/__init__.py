@@ -13,6 +13,7 @@ from nexus_tray.reports.access import (
     AuditQuery,
     Device,
     PairingEntry,
+    PasskeyEntry,
     TokenEntry,
 )
 from nexus_tray.reports.opencode import Message, Transcript
@@ -66,6 +67,7 @@ __all__ = [
     "Message",
     "NetworkDoor",
     "PairingEntry",
+    "PasskeyEntry",
     "RouteReport",
     "RouteState",
     "Setup",

@@ -11,9 +11,9 @@ class Device(Value, frozen=True):
     """One signed-in browser or paired phone.
 
     `door`: `public`, `local` or `network`; `host`: its name there. `how` it came in: `password`,
-    `code` (password and one-time code), `recovery` (password and recovery code), `pairing` or
-    `ticket` (from this computer). `received` and `sent`: bytes from it and to it. `country` as
-    Cloudflare told it when the device signed in.
+    `code` (password and one-time code), `recovery` (password and recovery code), `passkey`,
+    `pairing` or `ticket` (from this computer). `received` and `sent`: bytes from it and to it.
+    `country` as Cloudflare told it when the device signed in.
     """
 
     id: str
@@ -42,6 +42,16 @@ class TokenEntry(Value, frozen=True):
     address: str = ""
     received: int = 0
     sent: int = 0
+
+
+class PasskeyEntry(Value, frozen=True):
+    """One passkey. `host`: where alone it signs in; `used_at`: when it last did, if ever."""
+
+    id: str
+    name: str
+    host: str
+    made_at: float
+    used_at: float | None = None
 
 
 class PairingEntry(Value, frozen=True):
@@ -101,5 +111,6 @@ class Access(Value, frozen=True):
     devices: tuple[Device, ...] = ()
     pairings: tuple[PairingEntry, ...] = ()
     tokens: tuple[TokenEntry, ...] = ()
+    passkeys: tuple[PasskeyEntry, ...] = ()
     countries: tuple[str, ...] = ()
     trail: tuple[AuditEntry, ...] = ()

@@ -62,6 +62,7 @@ from nexus_tray.reports import (
     Message,
     NetworkDoor,
     PairingEntry,
+    PasskeyEntry,
     RouteReport,
     RouteState,
     Setup,
@@ -229,6 +230,12 @@ ACCESS = Access(
         TokenEntry(
             id="tok-1", name="laptop", scope="full", made_at=AT - 86_400, expires_at=AT + 2_500_000,
             seen_at=AT - 30, address="203.0.113.9", received=1000, sent=2000,
+        ),
+    ),
+    passkeys=(
+        PasskeyEntry(
+            id="key-1", name="Ada's phone", host="code.example.com", made_at=AT - 86_400,
+            used_at=AT - 60,
         ),
     ),
     countries=("DE",),

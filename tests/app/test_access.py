@@ -15,6 +15,7 @@ from nexus_tray.store.audit import Audit
 from nexus_tray.store.database import open_database
 from nexus_tray.store.files import ensure_private_dir
 from nexus_tray.store.pairings import Pairings
+from nexus_tray.store.passkeys import Passkeys
 from nexus_tray.store.second_factor import SecondFactorStore
 
 
@@ -28,9 +29,9 @@ def test_a_device_is_named_with_its_door(paths: Paths, door: DoorKind, said: str
         accounts = Accounts(database, audit, passwords.make_hash, time.time)
         pairings = Pairings(database, audit, time.time)
         factor = SecondFactorStore(database, audit, time.time)
-        vault = Vault(
-            accounts, audit, passwords, pairings, factor, ApiTokens(database, audit, time.time)
-        )
+        tokens = ApiTokens(database, audit, time.time)
+        passkeys = Passkeys(database, audit, time.time)
+        vault = Vault(accounts, audit, passwords, pairings, factor, tokens, passkeys)
         assert access.read(vault).devices == ()
         accounts.add_session(
             SessionRow(

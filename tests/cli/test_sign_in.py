@@ -20,10 +20,11 @@ from nexus_tray.commands import (
     RemoveSecondFactor,
     RenameDevice,
     RenewRecoveryCodes,
+    RevokePasskey,
     RevokeToken,
 )
 from nexus_tray.paths import Paths
-from nexus_tray.reports import TokenEntry
+from nexus_tray.reports import PasskeyEntry, TokenEntry
 from tests.api.doubles import ACCESS, House
 from tests.api.doubles import house as build
 from tests.cli.desk import Desk, instance
@@ -105,6 +106,17 @@ def test_tokens_are_listed_made_and_revoked(desk: Desk, house: House[Any]) -> No
         CreateToken(current="pw", name="wall", scope="read", days=7),
         RevokeToken(id="tok-1"),
     ]
+
+
+def test_passkeys_are_listed_and_revoked(desk: Desk, house: House[Any]) -> None:
+    said = desk("passkey", "list")
+    assert "Ada's phone" in said.out
+    assert "code.example.com" in said.out
+    assert "passkey revoke ID" in said.out
+    listed = json.loads(desk("passkey", "list", "--json").out)
+    assert msgspec.convert(listed, tuple[PasskeyEntry, ...]) == ACCESS.passkeys
+    assert desk("passkey", "revoke", "key-1").code == 0
+    assert house.came == [RevokePasskey(id="key-1")]
 
 
 @pytest.mark.parametrize("days", ["0", "366", "-1", "x", "1e2"])

@@ -33,6 +33,7 @@ from nexus_tray.reports import (
     CheckState,
     Device,
     Examination,
+    PasskeyEntry,
     TokenEntry,
     Traffic,
     TrafficPoint,
@@ -254,9 +255,16 @@ def entrances(now: float) -> Access:
             expires_at=now + 600_000,
         ),
     )  # fmt: skip
+    passkeys = (
+        PasskeyEntry(
+            id="key-1", name="Ada’s phone", host="code.example.com", made_at=now - 86_400,
+            used_at=now - 7200,
+        ),
+        PasskeyEntry(id="key-2", name="Safe", host="lab.example.com", made_at=now - 4000),
+    )  # fmt: skip
     return Access(
         password=True, second_factor=True, recovery_codes=9, devices=devices, tokens=tokens,
-        countries=("DE", "NL"), trail=trail,
+        passkeys=passkeys, countries=("DE", "NL"), trail=trail,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from nexus_tray.commands import (
     RemoveSecondFactor,
     RenameDevice,
     RenewRecoveryCodes,
+    RevokePasskey,
     RevokeToken,
     SetPassword,
 )
@@ -275,6 +276,22 @@ def test_a_token_is_made_shown_once_and_revoked(doors: Doors, desk: Desk) -> Non
     assert desk.house.came == [
         CreateToken(current="pw", name="ci", scope="read", days=7), RevokeToken(id="tok-1"),
     ]  # fmt: skip
+
+
+def test_a_passkey_is_shown_with_its_place_and_revoked(doors: Doors, desk: Desk) -> None:
+    page = desk.open("/access")
+    box = page.get_by_role("region", name="Passkeys")
+    row = box.get_by_role("listitem").filter(has=page.get_by_text("Ada’s phone", exact=True))
+    for words in ("at code.example.com", "Added 1 d ago", "used 2 h ago"):
+        expect(row).to_contain_text(words)
+    expect(box.get_by_text("never used")).to_be_visible()
+    box.get_by_role("button", name="Revoke Ada’s phone, at code.example.com").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    until(lambda: bool(desk.house.came))
+    assert desk.house.came == [RevokePasskey(id="key-1")]
+    doors.change(passkeys=doors.now.passkeys[1:])
+    expect(box.get_by_text("Ada’s phone")).to_have_count(0, timeout=15_000)
+    expect(page.get_by_role("heading", name="Passkeys")).to_be_focused()
 
 
 def test_a_list_that_would_keep_somebody_out_is_asked_about(doors: Doors, desk: Desk) -> None:

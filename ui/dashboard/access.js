@@ -10,6 +10,7 @@ import { Devices } from "/devices.js";
 import { useFetched } from "/fetched.js";
 import { Act, Failure, present } from "/parts.js";
 import { Pairing } from "/pairing.js";
+import { Passkeys } from "/passkeys.js";
 import { Password } from "/password.js";
 import { SecondFactor } from "/second-factor.js";
 import { inert } from "/words.js";
@@ -46,6 +47,7 @@ export function Access({ live, search }) {
       <${Devices} devices=${access.devices} read=${read} />
       <${Password} known=${access.password} done=${read} />
       <${SecondFactor} access=${access} read=${read} />
+      <${Passkeys} access=${access} read=${read} />
       <${Tokens} access=${access} read=${read} />
       <${Rules} live=${live} countries=${access.countries} />`}
     ${(access || error) && html`<${EndAll} live=${live} />`}
@@ -67,7 +69,7 @@ function EndAll({ live }) {
   const body = html`<p>These end at once:</p><ul>
       <li>every tunnel: it stops, and stays stopped when Nexus Tray starts again</li>
       <li>every signed-in device and paired phone, and what is open on it</li>
-      <li>every API token, pairing link and one-time link</li>
+      <li>every API token, passkey, pairing link and one-time link</li>
       <li>every open dashboard page, this one too</li></ul>
     <p>OpenCode goes on working on this computer. The password and the second factor stay as they are.</p>${back}`;
   const panic = async () => {

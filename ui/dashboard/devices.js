@@ -11,7 +11,7 @@ import { bytes, inert } from "/words.js";
 const DOORS = { public: "from outside", local: "on this computer", network: "from the local network" };
 const HOW = {
   password: "by password", code: "by password and code", recovery: "by password and recovery code",
-  pairing: "by pairing", ticket: "by a one-time link from this computer",
+  passkey: "by a passkey", pairing: "by pairing", ticket: "by a one-time link from this computer",
 };
 
 export function Devices({ devices, read }) {

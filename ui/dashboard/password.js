@@ -44,7 +44,7 @@ export function Password({ at, known, done = () => {} }) {
   return html`<section class="sheet" aria-labelledby="password"><h2 id="password">Password</h2>
     <form class="setting" onSubmit=${set}><div><label for="new-password">New password for remote access</label>
         <div class="dim small" id="password-about">Whoever knows it can run programs on this computer.
-          Without one there is no remote access. Setting it signs out every device and voids every token and pairing.</div></div>
+          Without one there is no remote access. Setting it signs out every device and voids every token, passkey and pairing.</div></div>
       <div class="control"><input hidden autocomplete="username" value="remote access" readonly />
         ${known && html`<input class="whole" type="password" autocomplete="current-password" aria-label="The present password"
           placeholder="The present password" value=${current} onInput=${(event) => setCurrent(event.target.value)} />`}
