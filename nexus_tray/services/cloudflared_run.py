@@ -53,6 +53,7 @@ class Run:
         self._lock = threading.RLock()
         self._entries: deque[LogEntry] = deque(maxlen=KEPT_LINES)
         self._network: str | None = None
+        self._elsewhere_since: float | None = None
         self._service = ""
         self._watch = Watch(plan.transport, may_fall_back=False, kind=plan.identity.kind)
         self._asking_why = False
@@ -229,6 +230,7 @@ class Run:
             # HTTP/2 that was wished, or used to be told why, says nothing of UDP here
             if first and (watch.transport == QUIC or watch.may_fall_back):
                 self._plan.transports.worked(watch.transport, self._network)
+            self._arrived()
             verdict = self._connected(watch, reading)
         if reading is not None:
             self._tell(reading)
@@ -249,6 +251,16 @@ class Run:
         if self._watch.quick:
             return (reading.hostname,) if reading.hostname is not None else ()
         return public.answering(reading.ingress, tuple(self._plan.routes()))
+
+    def _arrived(self) -> None:
+        """It is connected: after some time the network we are on is the one it belongs to."""
+        now, at = self._plan.transports.network(), self._plan.now()
+        if now is None or same_network(now, self._network):
+            self._elsewhere_since = None
+        elif self._elsewhere_since is None:
+            self._elsewhere_since = at
+        elif at - self._elsewhere_since >= self._plan.limits.moved:
+            self._network = now
 
     def _moved(self) -> bool:
         now = self._plan.transports.network()

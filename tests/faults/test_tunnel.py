@@ -272,6 +272,34 @@ def test_an_outage_keeps_the_address(path: Path) -> None:
     assert path.visit(back) == 200
 
 
+def test_an_outage_in_the_network_it_wandered_to_keeps_the_address(path: Path) -> None:
+    """Where it began does not count for ever: it was connected here long enough."""
+    path.supervise(path.driver("http2", limits=Limits(moved=0.6)), Policy(probe_running=0.1))
+    first = path.until(lambda s: s.state is S.RUNNING and s.facts.address, "running")
+    path.network = "elsewhere"
+    time.sleep(1.5)  # twice the time that counts
+    path.lab.call("POST", "/edge/shut", {"seconds": 2.5, "mode": "refuse"})
+    path.lab.call("POST", "/edge/drop", {"mode": "abort"})
+    path.until_state(S.DEGRADED, 20)
+    back = path.until_state(S.RUNNING, 30)
+    assert back.facts.address == first.facts.address
+    assert back.restarts == 0
+
+
+def test_in_another_network_that_does_not_let_it_through_it_is_started_anew(path: Path) -> None:
+    path.supervise(path.driver("http2", limits=Limits(moved=0.6)), Policy(probe_running=0.1))
+    first = path.until(lambda s: s.state is S.RUNNING and s.facts.address, "running")
+    path.network = "elsewhere"
+    path.lab.call("POST", "/edge/shut", {"seconds": 3, "mode": "refuse"})
+    path.lab.call("POST", "/edge/drop", {"mode": "abort"})
+    path.until_code("network-changed")
+    path.until(
+        lambda s: s.state is S.RUNNING and s.facts.address not in (None, first.facts.address),
+        "another address",
+        60,
+    )
+
+
 def test_a_tunnel_that_stays_away_is_given_up(path: Path) -> None:
     path.supervise(path.driver("http2", limits=Limits(lost=1.0)), OFTEN)
     first = path.until(lambda s: s.state is S.RUNNING and s.facts.address, "running")
