@@ -42,7 +42,7 @@ def test_a_phone_is_paired_by_its_button_once(world: World, tmp_path: Path) -> N
         context = browser.new_context(viewport={"width": 360, "height": 740}, bypass_csp=True)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", asked.append)
+        page.on("request", lambda one: asked.append(one))
         page.goto(link)
         expect(page).to_have_url(f"{origin}/_nexus/pair")
         expect(page.locator("input[name=token]")).to_be_hidden()

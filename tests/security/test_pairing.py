@@ -84,8 +84,8 @@ def test_no_way_in_answers_at_a_previews_address(place: Place, path: str) -> Non
                                body=body)  # fmt: skip
             assert answer.status in (404, 413)
             assert cookies(answer) == []
-        for fields in ((), (f"Origin: https://{APP}", *UPGRADE)):
-            assert place.ask(APP, f"/_nexus/{path}", *fields, cookie=sent).status in (401, 404)
+        for more in ((), (f"Origin: https://{APP}", *UPGRADE)):
+            assert place.ask(APP, f"/_nexus/{path}", *more, cookie=sent).status in (401, 404)
     assert len(place.world.vault.pairings.open()) == 2
     assert place.world.vault.events() == before
     assert place.preview.received == place.opencode.received == b""
