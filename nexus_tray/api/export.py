@@ -39,6 +39,8 @@ MEDIA = {
     Format.JSONL: "application/x-ndjson",
 }
 SUFFIX = {Format.TEXT: "txt", Format.CSV: "csv", Format.JSONL: "jsonl"}
+TOTAL = "Nexus-Lines-At-Most"
+"""The field that says how much there is to come (`at_most`)."""
 CSV_HEAD = ("time", "source", "level", "text")
 
 
@@ -50,6 +52,13 @@ def first_page(backend: Backend, query: LogQuery) -> tuple[LogPage, int]:
     newest = backend.logs(LogQuery(limit=1)).last_id
     start = msgspec.structs.replace(query, after=query.after or 0, limit=PAGE)
     return backend.logs(start), newest
+
+
+def at_most(page: LogPage, newest: int) -> int:
+    """How many lines an export that begins with this page can have: exactly so many where
+    nothing is filtered, for the ids of stored lines have no holes."""
+    first = page.lines[0].id if page.lines else page.last_id + 1
+    return max(0, newest - first + 1) if page.lines or page.more else 0
 
 
 def lines(backend: Backend, query: LogQuery, page: LogPage, newest: int) -> Iterator[LogLine]:

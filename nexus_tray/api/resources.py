@@ -190,7 +190,7 @@ def follow_logs(call: Call) -> Answer:
 
 
 def export_logs(call: Call) -> Answer:
-    """Every matching log line as a file, oldest first."""
+    """Every matching log line as a file, oldest first; a field says how many lines at most."""
     query, form = _filters(call.query), call.query.format
     page, newest = export.first_page(call.backend, query)
     release = call.hold()
@@ -198,8 +198,9 @@ def export_logs(call: Call) -> Answer:
         return _too_many_streams()
     found = export.lines(call.backend, query, page, newest)
     name = f'attachment; filename="nexus-tray-logs.{export.SUFFIX[form]}"'
+    told = (("Content-Disposition", name), (export.TOTAL, str(export.at_most(page, newest))))
     body = streams.released(export.written(found, form), release)
-    return Answer(body, media=export.MEDIA[form], headers=(("Content-Disposition", name),))
+    return Answer(body, media=export.MEDIA[form], headers=told)
 
 
 def read_config(call: Call) -> Answer:

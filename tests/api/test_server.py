@@ -278,6 +278,11 @@ def test_an_export_has_every_match_once(server: ApiServer, house: House[Any]) ->
     found = [int(json.loads(line)["text"]) for line in reply.body.splitlines()]
     assert found == list(range(1, 1203, 2))
     assert reply.headers["Content-Disposition"] == 'attachment; filename="nexus-tray-logs.jsonl"'
+    assert len(found) <= int(reply.headers["Nexus-Lines-At-Most"]) <= 1203
+    whole = ask(server, "GET", f"{PREFIX}/logs/export")
+    assert int(whole.headers["Nexus-Lines-At-Most"]) == len(whole.body.splitlines()) == 1203
+    none = ask(server, "GET", f"{PREFIX}/logs/export?words=nowhere")
+    assert (none.headers["Nexus-Lines-At-Most"], none.body) == ("0", b"")
 
 
 def test_a_text_export_is_one_line_an_event_and_inert(server: ApiServer, house: House[Any]) -> None:

@@ -350,3 +350,26 @@ def test_scrolling_keeps_the_page_at_hand_and_an_export_can_be_stopped(
     page.get_by_role("searchbox").fill("line 4999")
     expect(page.get_by_text("11 lines match")).to_be_visible()
     assert len(exported(page, "text").splitlines()) == 11
+
+
+def test_an_export_tells_how_far_it_is(some: int, desk: Desk) -> None:
+    page = desk.open("/logs")
+    page.get_by_role("searchbox").fill("line 4999")
+    expect(page.get_by_text("11 lines match")).to_be_visible()
+    exported(page, "text")
+    expect(page.get_by_text("Exported 11 lines")).to_be_visible()
+    page.evaluate("""() => {
+        const real = window.fetch;  // what has come is read, and the rest is still to come
+        window.fetch = async (...given) => {
+            const answer = await real(...given);
+            if (!String(given[0].url || given[0]).includes('/export')) return answer;
+            const first = (await answer.text()).split('\\n').slice(0, 4).join('\\n') + '\\n';
+            const body = new ReadableStream({
+                start: (to) => to.enqueue(new TextEncoder().encode(first)),
+            });
+            return new Response(body, { headers: answer.headers });
+        };
+    }""")
+    page.get_by_role("button", name="Export").click()
+    expect(page.get_by_text(re.compile(r"4 of at most \d[\d,]* lines"))).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
