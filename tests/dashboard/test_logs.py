@@ -357,7 +357,7 @@ def test_an_export_tells_how_far_it_is(some: int, desk: Desk) -> None:
     page.get_by_role("searchbox").fill("line 4999")
     expect(page.get_by_text("11 lines match")).to_be_visible()
     exported(page, "text")
-    expect(page.get_by_text("Exported 11 lines")).to_be_visible()
+    expect(page.get_by_role("status")).to_contain_text("Exported 11 lines, ")
     page.evaluate("""() => {
         const real = window.fetch;  // what has come is read, and the rest is still to come
         window.fetch = async (...given) => {
