@@ -21,13 +21,16 @@ from nexus_tray.model import Activity, Hop, OpenCodeSession, Problem, Reason, Se
 from nexus_tray.reports import Transcript
 from nexus_tray.services import conversation_forms as forms
 from nexus_tray.services.activity_forms import folder_name
-from nexus_tray.services.opencode_client import OpenCodeClient, Unwell
+from nexus_tray.services.opencode_client import OpenCodeClient, Trouble, Unwell
 
 T = TypeVar("T")
 
 LONGEST_PROMPT = 32_000
 """Characters of one prompt."""
 MOST_MESSAGES = 50
+FEWER = (MOST_MESSAGES, 12, 3, 1)
+"""So many messages are asked for; the next, where they are more than is ever read (pictures, and
+what tools said, can make a message megabytes long)."""
 MOST_FRESH = 32
 PATIENCE = 20.0
 CONTINUE = "Continue."
@@ -88,24 +91,15 @@ class Conversations:
         _ask(lambda: client.post(path, directory=session.directory, timeout=PATIENCE))
 
     def transcript(self, session_id: str) -> Transcript:
-        """The session and its newest messages, oldest first."""
+        """The session and its newest messages, oldest first; of very long ones only those that
+        can be read (see `FEWER`)."""
         client, session = self._client(), self._session(session_id)
-        path, query = f"/session/{session.id}/message", {"limit": str(MOST_MESSAGES + 1)}
-        found = _ask(
-            lambda: client.get(
-                path,
-                list[forms.Said],
-                directory=session.directory,
-                query=query,
-                timeout=PATIENCE,
-            )
-        )
-        newest = found[-MOST_MESSAGES:]
+        newest, more = _newest(client, session)
         at_work = session.state in (SessionState.WORKING, SessionState.WAITING)
         return Transcript(
             session=session,
             messages=forms.messages(newest, at_work=at_work),
-            more=len(found) > MOST_MESSAGES,
+            more=more,
         )
 
     def _client(self) -> OpenCodeClient:
@@ -138,6 +132,30 @@ class Conversations:
             self._fresh[made.id] = session
             if len(self._fresh) > MOST_FRESH:
                 del self._fresh[next(iter(self._fresh))]
+
+
+def _newest(client: OpenCodeClient, session: OpenCodeSession) -> tuple[list[forms.Said], bool]:
+    """As many of the newest messages as can be read, and whether there are more before them."""
+    path = f"/session/{session.id}/message"
+    for most in FEWER:
+        # one more than all tells whether there is one; fewer than that, and there is
+        query = {"limit": str(most + 1 if most == MOST_MESSAGES else most)}
+        try:
+            found = _ask(
+                lambda query=query: client.get(  # type: ignore[misc]
+                    path,
+                    list[forms.Said],
+                    directory=session.directory,
+                    query=query,
+                    timeout=PATIENCE,
+                )
+            )
+        except Unwell as unwell:
+            if unwell.trouble is not Trouble.TOO_MUCH:
+                raise
+        else:
+            return found[-most:], len(found) > most or most < MOST_MESSAGES
+    raise Problem(TOO_MUCH)
 
 
 def _prompt(client: OpenCodeClient, session_id: str, folder: str, text: str) -> None:
@@ -182,5 +200,10 @@ TOO_LONG = _reason(
     "too-long",
     f"This is longer than {LONGEST_PROMPT} characters.",
     "Put the long part into a file, and name the file.",
+)
+TOO_MUCH = _reason(
+    "too-much",
+    "The newest message of this session is longer than 16 MB, so it is not shown here.",
+    "Open OpenCode’s own page to read it; what you say here still reaches the session.",
 )
 UNKNOWN_ANSWER = _reason("not-json", "OpenCode began a session, but did not say which.")

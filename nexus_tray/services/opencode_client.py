@@ -29,6 +29,7 @@ class Trouble(Enum):
     SILENT = "silent"  # no answer within the time limit
     NOT_JSON = "not-json"  # an answer of another form, such as the web page
     STATUS = "status"  # a status other than 2xx
+    TOO_MUCH = "too-much"  # a longer answer than is ever read
 
 
 MEANINGS = {
@@ -36,6 +37,7 @@ MEANINGS = {
     Trouble.SILENT: "It runs but does not answer; it may hang or be very busy.",
     Trouble.NOT_JSON: "This may be a version that Nexus Tray does not know.",
     Trouble.STATUS: "",
+    Trouble.TOO_MUCH: "So much is not read here.",
 }
 
 
@@ -49,6 +51,10 @@ class Unwell(Problem):
         self.trouble = trouble
         self.status = status
         self.body = body
+
+
+class TooMuch(http.client.HTTPException):
+    """The answer is longer than `ANSWER_LIMIT`; the rest of it was not read."""
 
 
 class OpenCodeClient:
@@ -151,6 +157,11 @@ class OpenCodeClient:
         where = f" ({path})" if path else ""
         if isinstance(error, TimeoutError):
             return self.trouble(Trouble.SILENT, f"OpenCode did not answer in time{where}.")
+        if isinstance(error, TooMuch):
+            most = f"{ANSWER_LIMIT // 2**20} MB"
+            return self.trouble(
+                Trouble.TOO_MUCH, f"OpenCode’s answer is longer than {most}{where}."
+            )
         if isinstance(error, ConnectionRefusedError):
             return self.trouble(Trouble.REFUSED, "OpenCode does not accept connections.")
         return self.trouble(Trouble.REFUSED, f"The connection to OpenCode broke{where}: {error}.")
@@ -178,4 +189,4 @@ def _read(response: http.client.HTTPResponse, sock: socket.socket, deadline: flo
         parts.append(part)
         size += len(part)
         if size > ANSWER_LIMIT:
-            raise http.client.HTTPException(f"an answer over {ANSWER_LIMIT} bytes")
+            raise TooMuch

@@ -1,13 +1,20 @@
 """Sessions begun, continued, stopped and read on the real OpenCode, and messages in our words."""
 
+import contextlib
+import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_tray.model import Activity, Problem, SessionState
+from nexus_tray.gateway.http import Upstream
+from nexus_tray.model import Activity, OpenCodeSession, Problem, SessionState
 from nexus_tray.reports import Transcript
 from nexus_tray.services import conversation_forms as forms
 from nexus_tray.services.activity import ActivityWatch
@@ -202,3 +209,74 @@ def test_what_is_shown_is_bounded(doings: int, length: int) -> None:
     assert len(found.text) <= forms.LONGEST_TEXT + 1
     assert len(found.doings) <= forms.MOST_DOINGS + 1
     assert all(len(line) <= forms.LONGEST_DOING + 1 for line in found.doings)
+
+
+def message(number: int, text: str) -> dict[str, object]:
+    info = {"id": f"m{number}", "role": "user", "time": {"created": 1}}
+    return {"info": info, "parts": [{"type": "text", "text": text}]}
+
+
+class LongTalk(BaseHTTPRequestHandler):
+    """Answers for one session's messages of so many megabytes each, as OpenCode does: the newest
+    `limit` of them, oldest first. The real one takes minutes to take in such a message."""
+
+    sizes: ClassVar[list[int]] = []
+    asked: ClassVar[list[int]] = []
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited name
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        limit = int(parse_qs(urlsplit(self.path).query)["limit"][0])
+        self.asked.append(limit)
+        newest = list(enumerate(self.sizes))[-limit:]
+        said = [message(number, f"{number} " + "x" * size) for number, size in newest]
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):  # who asked has had enough
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def long_talk() -> Iterator[Conversations]:
+    LongTalk.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), LongTalk) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        session = OpenCodeSession(
+            id="ses_1", title="", directory="/w", project="w", state=SessionState.IDLE
+        )
+        talks = Conversations(lambda: Activity(sessions=(session,)), lambda: None)
+        talks.set_upstream(Upstream("127.0.0.1", server.server_port, b"Basic x"))
+        yield talks
+        server.shutdown()
+        serving.join()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shown", "more"),
+    [
+        ([1, 1, 1], ["0", "1", "2"], False),
+        ([1] * 51, [str(n) for n in range(1, 51)], True),
+        ([5_000_000] * 4, ["1", "2", "3"], True),
+        ([9_000_000, 9_000_000, 9_000_000], ["2"], True),
+    ],
+)
+def test_of_what_is_too_long_to_read_the_newest_is_shown(
+    long_talk: Conversations, sizes: list[int], shown: list[str], more: bool
+) -> None:
+    LongTalk.sizes = sizes
+    found = long_talk.transcript("ses_1")
+    assert [one.text.split()[0] for one in found.messages] == shown
+    assert found.more is more
+
+
+def test_a_message_that_is_too_long_by_itself_is_named(long_talk: Conversations) -> None:
+    LongTalk.sizes = [1, 17_000_000]
+    with pytest.raises(Problem) as raised:
+        long_talk.transcript("ses_1")
+    assert code(raised) == "opencode-too-much"
+    assert "longer than 16 MB" in raised.value.reason.what
+    assert LongTalk.asked == [51, 12, 3, 1]
