@@ -1,10 +1,11 @@
-"""What follows when this machine woke or came to another network: everything is tried at once.
+"""What follows when this machine woke, moved, or got another time: everything is tried at once.
 
 Owns that answer; how it is noticed is `system.changes`. The supervisor's services are hurried
 (what waits for the network begins, what runs is probed) and every tunnel's address is visited
 anew, for until then nothing that was known of the way counts. One thread, the watch's own.
 """
 
+import time
 from collections.abc import Callable
 
 from nexus_tray.app.addresses import Addresses
@@ -36,4 +37,4 @@ def watched(
 
 
 def _look() -> Look:
-    return Look(since_boot(), network_identity(), outgoing())
+    return Look(since_boot(), network_identity(), outgoing(), time.time())

@@ -20,6 +20,7 @@ from nexus_tray.core.driver import (
     Exited,
     Failure,
     Hold,
+    Hurry,
     Input,
     Observed,
     Probed,
@@ -301,8 +302,8 @@ class Supervisor:
         charge.machine = after
         if before.alive and not after.alive:
             charge.facts = Facts(version=charge.facts.version, directory=charge.facts.directory)
-        if self._visibly_differs(before, after):
-            self._dirty = True
+        if self._visibly_differs(before, after) or isinstance(item, Hurry):
+            self._dirty = True  # a Hurry may mean another time of day, by which times are shown
         if before.state is not after.state:
             self._tell(charge, before.state)
         for effect in effects:

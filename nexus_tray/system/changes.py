@@ -1,4 +1,4 @@
-"""Did this machine sleep, or come to another network? Asked every few seconds.
+"""Did this machine sleep, come to another network, or get another time? Asked every few seconds.
 
 Owns the comparison of two looks at the surroundings (pure: `change`), and `ChangeWatch`, one
 thread that looks and tells. Nothing of the desktop is asked (logind, NetworkManager), for that
@@ -22,28 +22,34 @@ ASLEEP = 8.0
 """Seconds beyond EVERY that pass as a busy machine, not as sleep."""
 
 
+STEP = 5.0
+"""Seconds: a clock that is brought right gently moves less between two looks."""
 _ANYWHERE = ((socket.AF_INET, "1.1.1.1"), (socket.AF_INET6, "2606:4700:4700::1111"))
 
 
 @dataclass(frozen=True)
 class Look:
     """The surroundings `at` a moment of a clock that goes on during sleep. `network`: a word for
-    the one we are on, None: none; `address`: by which this machine leaves it."""
+    the one we are on, None: none; `address`: by which this machine leaves it; `wall`: seconds
+    since the epoch, as everybody may set them."""
 
     at: float
     network: str | None
     address: str = ""
+    wall: float = 0.0
 
 
 @dataclass(frozen=True)
 class Change:
     """What changed. `slept`: so many seconds, 0: it did not; `moved`: it is on another network;
-    `back`: there is a network after there was none; `renamed`: it has another address."""
+    `back`: there is a network after there was none; `renamed`: it has another address;
+    `ahead`: its clock was set ahead by so many seconds, or back (negative)."""
 
     slept: float = 0.0
     moved: bool = False
     back: bool = False
     renamed: bool = False
+    ahead: float = 0.0
 
     @property
     def words(self) -> str:
@@ -53,6 +59,8 @@ class Change:
             (self.moved, "is on another network"),
             (self.back, "has a network again"),
             (self.renamed, "has another address in its network"),
+            (self.ahead > 0, f"had its clock set ahead by {_span(self.ahead)}"),
+            (self.ahead < 0, f"had its clock set back by {_span(-self.ahead)}"),
         )
         parts = " and ".join(words for happened, words in told if happened)
         return f"This computer {parts}: the way to it is looked at now."
@@ -67,12 +75,15 @@ def change(before: Look, home: Look, now: Look, same: Same, every: float = EVERY
     lost is no change: nothing can be done then."""
     passed = now.at - before.at
     slept = passed if passed >= every + ASLEEP else 0.0
+    step = now.wall - before.wall - passed
+    ahead = step if abs(step) >= STEP else 0.0
     if now.network is None:
-        return Change(slept) if slept else None
+        found = Change(slept, ahead=ahead)
+        return found if found != Change() else None
     moved = home.network is not None and not same(home.network, now.network)
     back = not moved and before.network is None
     renamed = not (moved or back) and now.address not in ("", home.address)
-    found = Change(slept, moved, back, renamed)
+    found = Change(slept, moved, back, renamed, ahead)
     return found if found != Change() else None
 
 
@@ -130,4 +141,6 @@ def _span(seconds: float) -> str:
         return f"{seconds:.0f} seconds"
     if seconds < 7200:
         return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.0f} hours"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.0f} hours"
+    return f"{seconds / 86_400:.0f} days"

@@ -8,12 +8,12 @@ import pytest
 
 from nexus_tray.system.changes import ASLEEP, EVERY, Change, ChangeWatch, Look, change, outgoing
 
-HOME = Look(0.0, "home", "192.168.1.5")
+HOME = Look(0.0, "home", "192.168.1.5", wall=1e9)
 NIGHT = 8 * 3600.0
 
 
 def at(seconds: float, network: str | None = "home", address: str = "192.168.1.5") -> Look:
-    return Look(seconds, network, address)
+    return Look(seconds, network, address, wall=1e9 + seconds)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,26 @@ def at(seconds: float, network: str | None = "home", address: str = "192.168.1.5
 )
 def test_what_counts_as_a_change(now: Look, found: Change | None) -> None:
     assert change(HOME, HOME, now, eq) == found
+
+
+@pytest.mark.parametrize(
+    ("passed", "wall", "ahead"),
+    [
+        (EVERY, EVERY, 0.0),
+        (EVERY, EVERY + 1.0, 0.0),  # brought right gently
+        (EVERY, EVERY + 86400.0, 86400.0),
+        (EVERY, EVERY - 86400.0, -86400.0),
+        (NIGHT, NIGHT, 0.0),  # a sleep, by a clock that went on
+        (NIGHT, NIGHT - 3600.0, -3600.0),  # and was wrong
+    ],
+)
+def test_a_clock_that_was_set_is_told_from_a_sleep(
+    passed: float, wall: float, ahead: float
+) -> None:
+    for network in ("home", None):
+        before = Look(0.0, network, wall=1e9)
+        found = change(before, before, Look(passed, network, wall=1e9 + wall), eq)
+        assert (found or Change()).ahead == ahead
 
 
 @pytest.mark.parametrize(
@@ -60,6 +80,8 @@ def test_each_change_is_a_sentence() -> None:
     )
     assert "woke after 15 minutes" in Change(slept=900.0).words
     assert "has a network again" in Change(back=True).words
+    assert "set ahead by 365 days" in Change(ahead=365 * 86400.0).words
+    assert "set back by 2 hours" in Change(ahead=-7200.0).words
     assert "has another address" in Change(renamed=True).words
 
 
