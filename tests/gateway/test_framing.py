@@ -114,7 +114,7 @@ FIELDS = st.lists(
 def test_what_we_write_reads_back(
     fields: list[tuple[bytes, bytes]], target: str, chunks: list[bytes], cuts: list[int]
 ) -> None:
-    head = heads.write_request(b"POST", b"/" + target.encode(), fields)
+    head = heads.write_request(b"POST", b"/" + target.encode(), heads.write_fields(fields))
     wire = head + b"".join(map(bodies.chunk, chunks)) + bodies.LAST_CHUNK
     reader = Reader(heads.parse_request, lambda _: bodies.ChunkedBody())
     first, *rest = read(wire, [cut for cut in cuts if cut < len(wire)], reader)

@@ -331,10 +331,14 @@ def test_what_we_write_upstream_is_read_by_all(
     whole = b"".join(body)
     lines = [(b"host", b"a"), (b"x", b"")]
     if chunked:
-        wire = heads.write_request(method, b"/x", [*lines, (b"transfer-encoding", b"chunked")])
+        wire = heads.write_request(
+            method, b"/x", heads.write_fields([*lines, (b"transfer-encoding", b"chunked")])
+        )
         wire += b"".join(map(bodies.chunk, body)) + bodies.LAST_CHUNK
     else:
-        wire = heads.write_request(method, b"/x", [*lines, (b"content-length", b"%d" % len(whole))])
+        wire = heads.write_request(
+            method, b"/x", heads.write_fields([*lines, (b"content-length", b"%d" % len(whole))])
+        )
         wire += whole
     expected = [Message(method, b"/x", whole)]
     made = asyncio.new_event_loop()

@@ -95,8 +95,12 @@ class Answering(Wire):
         self._standing.release()
         self._request = None
         bounds = self._relay.bounds
-        self._expect_within(bounds.idle if self._reader.between else bounds.head)
-        self._pump()
+        if self._reader.between:
+            self._expect_within(bounds.idle)
+            self._regulate()
+        else:
+            self._expect_within(bounds.head)
+            self._pump()
 
     # WebSockets of ours
 

@@ -102,15 +102,15 @@ class Exchange:
     def _head(self, connection: UpstreamConnection) -> bytes:
         leads_to = connection.target
         if isinstance(leads_to, Preview):
-            lines = fields.to_preview(self._request, leads_to)
+            block = fields.to_preview(self._request, leads_to)
         else:
-            lines = fields.to_upstream(self._request, leads_to.authorization)
+            block = fields.to_upstream(self._request, leads_to.authorization)
         if self._length is None:
-            lines.append((b"transfer-encoding", b"chunked"))
+            block += b"transfer-encoding: chunked\r\n"
         elif self._length or self._request.method not in ("GET", "HEAD", "OPTIONS"):
-            lines.append((b"content-length", b"%d" % self._length))
-        method, target = self._request.method.encode("ascii"), self._request.target
-        return heads.write_request(method, target.encode("ascii"), lines)
+            block += b"content-length: %d\r\n" % self._length
+        request = self._request
+        return heads.write_request(request.method.encode(), request.target.encode(), block)
 
     # from the visitor
 

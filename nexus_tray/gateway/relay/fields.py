@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from nexus_tray.gateway.headers import Fields, Headers, once
 from nexus_tray.gateway.http import Preview, Request
-from nexus_tray.gateway.relay.heads import RequestHead, ResponseHead
+from nexus_tray.gateway.relay.heads import RequestHead, ResponseHead, write_fields
 
 OUR_COOKIES = frozenset(
     (
@@ -168,17 +168,19 @@ def _bears_our_cookie(headers: Headers) -> bool:
     return any(_is_our_cookie(pair) for pair in _cookies(headers))
 
 
-def to_upstream(request: Request, authorization: bytes) -> list[tuple[bytes, bytes]]:
+def to_upstream(request: Request, authorization: bytes) -> bytes:
     """The fields OpenCode gets (SECURITY.md 4): no credential of the visitor's, only ours.
 
     Host stays as it came, for OpenCode may build addresses from it; Origin has been judged
     and goes no further, so that OpenCode never compares the two (FACTS.md: the terminal's
     token request was refused when they differed).
     """
-    kept = [*once(request.headers, _forwarded), (b"authorization", authorization)]
-    if request.websocket:
-        kept += UPGRADE
-    return kept
+    block = b"%bauthorization: %b\r\n" % (once(request.headers, _forwarded_block), authorization)
+    return block + write_fields(UPGRADE) if request.websocket else block
+
+
+def _forwarded_block(headers: Headers) -> bytes:
+    return write_fields(_forwarded(headers))
 
 
 def _forwarded(headers: Headers) -> Headers:
@@ -194,7 +196,7 @@ def _forwarded(headers: Headers) -> Headers:
     return tuple(kept)
 
 
-def to_preview(request: Request, preview: Preview) -> list[tuple[bytes, bytes]]:
+def to_preview(request: Request, preview: Preview) -> bytes:
     """The fields another service gets: no credential at all.
 
     Development servers answer only to a Host they know, and compare Origin with it (Vite does
@@ -218,7 +220,7 @@ def to_preview(request: Request, preview: Preview) -> list[tuple[bytes, bytes]]:
         kept.append((b"referer", seen + referer[len(public) :]))
     if request.websocket:
         kept += UPGRADE
-    return kept
+    return write_fields(kept)
 
 
 def personal(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -90,22 +90,19 @@ def parse_response(head: bytes) -> ResponseHead:
     return ResponseHead(int(match[2]), int(match[1]), parse_fields(head[match.end() :]))
 
 
-def _write_fields(first: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    lines = [first]
-    for name, value in headers:
-        lines.append(b"%b: %b" % (name, value))
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+def write_fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Field lines, each with its end. They must come from a parsed head or be our constants."""
+    return b"".join([b"%b: %b\r\n" % line for line in headers])
 
 
-def write_request(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A request head. Fields must come from a parsed head or be our own constants."""
-    return _write_fields(b"%b %b HTTP/1.1" % (method, target), headers)
+def write_request(method: bytes, target: bytes, block: bytes) -> bytes:
+    """A request head; `block` by `write_fields`."""
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, block)
 
 
 def write_response(status: int, phrase: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A response head. Fields must come from a parsed head or pass `safe_field`."""
-    return _write_fields(b"HTTP/1.1 %d %b" % (status, phrase.encode("ascii")), headers)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, phrase.encode("ascii"), write_fields(headers))
 
 
 def safe_field(name: bytes, value: bytes) -> bool:
