@@ -288,6 +288,7 @@ def test_no_panel_is_said_once_with_the_cure_and_a_late_one_gets_the_icon(
         desk.house.say()
         waited.wait(0.05)
     assert desk.said == [NO_PANEL]
+    assert NO_PANEL.code == "no-tray-host"
     assert "AppIndicator" in NO_PANEL.cure
     late = Host(bus)
     try:

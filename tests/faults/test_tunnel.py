@@ -6,6 +6,7 @@ real cloudflared where there is one. SECURITY.md 20 (tunnel), 21, 22, 24, 25.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
@@ -92,6 +93,23 @@ def test_a_bad_program_is_named_at_once(
     assert service.reason.code == code
     assert service.reason.cure
     assert service.restarts == 0  # no loop
+
+
+def test_a_fault_of_our_own_is_named_and_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+
+    def broken() -> FilePath:
+        raise RuntimeError("a mistake of ours")
+
+    path.supervise(path.driver(program=broken))
+    service = path.until_state(S.BACKOFF, 5)
+    assert service.reason is not None
+    assert service.reason.code == "cloudflared-unforeseen"
+    assert "a mistake of ours" in str(raised[0].exc_value), "and its traceback is told"
+    assert path.supervisor.close(10)  # while the traceback's reader is still there
 
 
 def test_an_unusable_folder_is_named_at_once(path: Path) -> None:

@@ -81,6 +81,7 @@ class TestNoKeyring:
         state = store.state()
         assert state.place is SecretPlace.FILE
         assert state.reason is not None
+        assert state.reason.code == "secrets-in-file"
         assert "encrypted with your passphrase" in state.reason.what
         assert store.names() == ("A_KEY", "OPENAI_API_KEY")
         assert (store.get("A_KEY"), store.get("NONE")) == ("newer", None)
@@ -293,6 +294,7 @@ def test_a_keyring_that_is_unlocked_later_works_then(paths: Paths, fake: Fake) -
 
 
 TUNNEL = "af0179a9-31d8-41ae-baa9-a0d3b0c6a6f3"
+FACTOR = "9f1c0d2e4b6a8071"
 
 
 @pytest.mark.parametrize("in_file", [True, False])
@@ -318,6 +320,51 @@ def test_a_tunnels_token_is_never_among_opencodes_keys(
     store.delete_tunnel_token(TUNNEL)
     assert store.tunnel_token(TUNNEL) is None
     assert store.all() == {"B_KEY": "y"}
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_the_second_factors_secret_is_nobody_elses(
+    paths: Paths, fake: Fake, in_file: bool
+) -> None:
+    """Not among OpenCode's keys, nor the tunnels', by any name; it outlives a restart."""
+    store = SecretStore(paths)
+    if in_file:
+        fake.error = Problem(secret_keyring.NO_KEYRING)
+        assert code(store.sign_in_secret, FACTOR) == "secrets-no-keyring"
+        assert code(store.set_sign_in_secret, FACTOR, CANARY) == "secrets-no-keyring"
+        store.unlock(PASSPHRASE)
+    store.set_tunnel_token(TUNNEL, "t")
+    store.set_sign_in_secret(FACTOR, CANARY)
+    store.set("A_KEY", "x")
+    assert store.all() == {"A_KEY": "x"}
+    assert store.tunnel_token(FACTOR) is None
+    assert store.sign_in_secret(TUNNEL) is None
+    for name in (FACTOR, f"sign-in:{FACTOR}", f"factor_{FACTOR}"):
+        assert store.get(name) is None
+    again = SecretStore(paths)
+    if in_file:
+        assert code(again.sign_in_secret, FACTOR) == "secrets-file-locked"
+        again.unlock(PASSPHRASE)
+        assert CANARY.encode() not in paths.secrets_file.read_bytes()
+    assert again.sign_in_secret(FACTOR) == CANARY
+    again.set_sign_in_secret("another", "y")
+    again.delete_sign_in_secret(FACTOR)
+    again.delete_sign_in_secret(FACTOR)
+    assert again.sign_in_secret(FACTOR) is None
+    assert again.sign_in_secret("another") == "y"
+    assert (again.tunnel_token(TUNNEL), again.all()) == ("t", {"A_KEY": "x"})
+
+
+def test_the_second_factors_secret_is_out_of_reach_while_the_keyring_is_locked(
+    paths: Paths, fake: Fake
+) -> None:
+    store = SecretStore(paths, time_limit=0.05)
+    store.set_sign_in_secret(FACTOR, CANARY)
+    fake.gate.clear()
+    began = time.monotonic()
+    assert code(store.sign_in_secret, FACTOR) == "secrets-locked"
+    assert code(store.delete_sign_in_secret, FACTOR) == "secrets-locked"
+    assert time.monotonic() - began < 5.0
 
 
 def test_a_tunnels_token_is_out_of_reach_while_the_keyring_is_locked(
