@@ -99,8 +99,8 @@ class ConfigStore:
             good = self.last_good()
             if good is None:
                 raise Problem(_no_good_copy(self._good))
-            if self._file.exists():
-                files.set_aside(self._file, now)
+            if self._file.exists():  # it stays until then: none would mean the defaults
+                files.keep_aside(self._file, now)
             files.write_atomic(self._file, document.encode(good.settings))
             self._tell(good)
             return good

@@ -159,14 +159,33 @@ def set_aside(path: Path, now: float, kind: str = "damaged") -> Path:
     `now` in seconds since the epoch; `kind`: `damaged`, or `newer` than this program. Nothing is
     overwritten. Raises Problem.
     """
+    aside = _beside(path, now, kind)
+    with _explained(path, "moved aside"):
+        path.rename(aside)
+    return aside
+
+
+def keep_aside(path: Path, now: float) -> Path:
+    """As `set_aside`, and the file stays until it is replaced: where its absence would mean
+    something, there is no moment without it."""
+    aside = _beside(path, now, "damaged")
+    try:
+        os.link(path, aside)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Problem(_failed(path, "kept aside", error)) from error
+        write_atomic(aside, path.read_bytes())  # a file system without links
+    return aside
+
+
+def _beside(path: Path, now: float, kind: str) -> Path:
+    """A name beside it that nothing has."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     aside = path.with_name(f"{path.name}.{kind}-{stamp}")
     number = 1
     while os.path.lexists(aside):
         number += 1
         aside = path.with_name(f"{path.name}.{kind}-{stamp}-{number}")
-    with _explained(path, "moved aside"):
-        path.rename(aside)
     return aside
 
 

@@ -17,12 +17,23 @@ from random import Random
 
 import pytest
 
-from nexus_tray.model import Level, LogQuery
+from nexus_tray.model import Level, LogQuery, Problem
 from nexus_tray.paths import find
 from nexus_tray.settings import LogSettings, Settings
+from nexus_tray.store import secret_file
 from nexus_tray.store.config import ConfigStore
 from nexus_tray.store.logs import LogStore
-from tests.faults.disturbed_write import NEW, OLD, SAID, THROUGH, UNDISTURBED
+from tests.faults.disturbed_write import (
+    DAMAGED,
+    NEW,
+    OLD,
+    PASSPHRASE,
+    SAID,
+    THROUGH,
+    UNDISTURBED,
+    jobs_of,
+    shelf_of,
+)
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
@@ -50,7 +61,8 @@ def struck(write: str, base: Path, fault: str) -> list[tuple[Path, int]]:
     assert sum(code == allowed[0] for _, code in steps) > 3
     for folder, _ in steps:
         for path in folder.rglob("*"):
-            assert not stat.S_IMODE(path.lstat().st_mode) & 0o077, f"{path} is private"
+            closed = 0o022 if "tools" in path.parts else 0o077  # programs may be read
+            assert not stat.S_IMODE(path.lstat().st_mode) & closed, f"{path} is private"
     return steps
 
 
@@ -96,6 +108,64 @@ def test_settings_are_old_or_new_and_can_be_changed_after(
             assert last_good is None or last_good.settings in (old, new)
         store.update({"logs": {"max_megabytes": 3}})
         assert ConfigStore(find({"NEXUS_TRAY_HOME": str(folder)})).load().settings == sized(3)
+
+
+@pytest.mark.parametrize("fault", [*KILLS, "full"])
+def test_damaged_settings_are_put_right_or_stay_and_are_never_taken_for_none(
+    tmp_path: Path, fault: str
+) -> None:
+    """No settings would be the defaults: another tunnel, and none of the rules of who may knock."""
+    seen = set()
+    for folder, code in struck("restore", tmp_path, fault):
+        store = ConfigStore(find({"NEXUS_TRAY_HOME": str(folder)}))
+        try:
+            assert store.load().settings == sized(1)
+            seen.add("new")
+        except Problem as problem:
+            seen.add(problem.reason.code)
+            store.restore_last_good(1_795_000_001.0)
+            assert store.load().settings == sized(1)
+        if code in (UNDISTURBED, THROUGH):
+            kept = list((folder / "config").glob("config.json.damaged-*"))
+            assert DAMAGED in [one.read_bytes() for one in kept], "and the damaged one is kept"
+    assert seen == {"new", "config-damaged"}
+
+
+@pytest.mark.parametrize("fault", [*KILLS, "full"])
+def test_secrets_are_old_or_new(tmp_path: Path, fault: str) -> None:
+    new = {"A_KEY": "new", "MORE": "x" * 5000}
+    steps = struck("secrets", tmp_path, fault)
+    opened = secret_file.open_file(steps[0][0] / "secrets.enc", PASSPHRASE)  # one salt for all
+    seen = []
+    for folder, code in steps:
+        vars(opened)["_path"] = folder / "secrets.enc"
+        seen.append(opened.read())
+        assert seen[-1] in ({"A_KEY": "old"}, new)
+        if code in (UNDISTURBED, THROUGH):
+            assert seen[-1] == new
+    assert {"A_KEY": "old"} in seen
+
+
+@pytest.mark.parametrize("fault", [*KILLS, "full"])
+def test_jobs_are_old_or_new(tmp_path: Path, fault: str) -> None:
+    for folder, code in struck("jobs", tmp_path, fault):
+        found, trouble = jobs_of(folder).read()
+        assert trouble is None
+        assert [one.id for one in found] in (["old"], ["new"])
+        if code in (UNDISTURBED, THROUGH):
+            assert [one.id for one in found] == ["new"]
+
+
+@pytest.mark.parametrize("fault", [*KILLS, "full"])
+def test_the_program_in_use_is_the_old_or_the_new_and_whole(tmp_path: Path, fault: str) -> None:
+    seen = set()
+    for folder, _ in struck("tool", tmp_path, fault):
+        found = shelf_of(folder).trusted()
+        assert found is not None
+        version, program = found
+        assert program.read_bytes() == version.encode() * 5000
+        seen.add(version)
+    assert seen == {"2026.8.2", "2026.9.1"}
 
 
 def test_a_kernel_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path) -> None:
