@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 QUIC, HTTP2 = "quic", "http2"
 REMEMBER = 14 * 86400.0
 """Seconds that HTTP/2 is remembered for a network; then QUIC gets another chance."""
+FIRST = 86400.0
+"""The same for the first time: perhaps the network only was away while QUIC was tried."""
 MOST_NETWORKS = 64
 _SIZE_LIMIT = 64 * 1024
 _NO_HARDWARE = "00:00:00:00:00:00"
@@ -33,6 +35,7 @@ _NO_HARDWARE = "00:00:00:00:00:00"
 class _Note(msgspec.Struct, frozen=True):
     transport: str
     at: float
+    times: int = 1
 
 
 class Transports:
@@ -69,14 +72,15 @@ class Transports:
                 return HTTP2 if failed == QUIC else QUIC
             known = _among(self._known, network)
             note = self._known.get(known) if known is not None else None
-        if note is None or not 0 <= self._wall() - note.at < REMEMBER:
+        if note is None:
             return QUIC
-        return note.transport
+        lasts = REMEMBER if note.times > 1 else FIRST
+        return note.transport if 0 <= self._wall() - note.at < lasts else QUIC
 
     def worked(self, transport: str, network: str | None) -> None:
         """A tunnel connected by this transport."""
         with self._lock:
-            self._failed.pop(_among(self._failed, network), None)
+            other = self._failed.pop(_among(self._failed, network), None)
             if network is None:
                 return
             network = _among(self._known, network) or network
@@ -85,8 +89,9 @@ class Transports:
                 return
             if transport == QUIC:
                 del self._known[network]
-            elif known is None or known.transport != transport:
-                self._known[network] = _Note(transport, self._wall())
+            elif other is not None or known is None:
+                times = known.times + 1 if known is not None else 1
+                self._known[network] = _Note(transport, self._wall(), times)
             else:
                 return
             self._save()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.services import transport
-from nexus_tray.services.transport import HTTP2, MOST_NETWORKS, QUIC, REMEMBER, Transports
+from nexus_tray.services.transport import FIRST, HTTP2, MOST_NETWORKS, QUIC, REMEMBER, Transports
 
 
 class Clock:
@@ -69,9 +69,14 @@ def test_http2_that_worked_is_remembered_for_this_network(file: Path, clock: Clo
 
 def test_it_is_forgotten_in_time_or_when_quic_works(file: Path, clock: Clock) -> None:
     known = Transports(file, wall=clock)
-    known.worked(HTTP2, "cafe")
-    clock.now += REMEMBER
-    assert known.choose("auto", "cafe") == QUIC
+    for lasts in (FIRST, REMEMBER, REMEMBER):  # the first time it may have been an outage
+        known.failed(QUIC, "cafe")
+        known.worked(HTTP2, "cafe")
+        clock.now += lasts - 1
+        known.worked(HTTP2, "cafe")  # as remembered: that is no new knowledge
+        assert Transports(file, wall=clock).choose("auto", "cafe") == HTTP2
+        clock.now += 1
+        assert known.choose("auto", "cafe") == QUIC
     clock.now -= 2 * REMEMBER  # a clock set back is no reason to trust it
     assert known.choose("auto", "cafe") == QUIC
     known.worked(QUIC, "cafe")
