@@ -99,9 +99,10 @@ def build(root: Path) -> list[Path]:
             sys.stderr.buffer.write(ran.stdout)
         ran.check_returncode()
         made = compiled(work)
-        for path in made:
-            shutil.copy2(path, root / path.relative_to(work))
-    return made
+        placed = [root / path.relative_to(work) for path in made]
+        for path, place in zip(made, placed, strict=True):
+            shutil.copy2(path, place)
+    return placed
 
 
 def main() -> int:
