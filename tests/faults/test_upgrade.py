@@ -36,6 +36,7 @@ from nexus_tray.store.logs import LogStore
 from nexus_tray.store.pairings import Pairings
 from nexus_tray.store.second_factor import SecondFactorStore
 from nexus_tray.store.secrets import SecretStore
+from tests.e2e.program import Program
 from tests.faults.landed import KEPT, form
 from tests.faults.landed_filler import HOST, NOW, PASSPHRASE, TUNNEL
 from tests.store.vaults import Clock, Store, open_store
@@ -306,3 +307,41 @@ def test_a_newer_history_is_kept_aside_whole_and_said(paths: Paths) -> None:
     assert "damaged" in said[-1]
     [kept] = paths.data.glob("traffic.db.newer-*")
     assert kept.read_bytes() == before
+
+
+def oldest(name: str) -> Path:
+    """The first form of that file that landed; commits are known by their place in history."""
+    first = {"config.json": "04e5eac2", "nexus.db": "880af794", "logs.db": "96cc256e"}
+    first |= {"traffic.db": "17d8b5c2", "secrets.enc": "3a9a0811", "jobs.json": "8dc2d4ea"}
+    [found] = (KEPT / name).glob(f"{first[name]}.*")
+    return found
+
+
+def test_the_whole_program_starts_from_the_oldest_of_each(tmp_path: Path) -> None:
+    """All of them together, and a second start from what the first one made of them."""
+    program = Program(tmp_path / "home", tmp_path, {})
+    paths = program.paths
+    for name, target in (
+        ("config.json", paths.config_file), ("nexus.db", paths.database),
+        ("logs.db", paths.log_database), ("traffic.db", paths.traffic_database),
+        ("secrets.enc", paths.secrets_file), ("jobs.json", paths.jobs_file),
+    ):  # fmt: skip
+        put(oldest(name), target)
+    before = rows(paths.database)
+    for _ in range(2):
+        program.start()
+        try:
+            assert "of an older version" in program.cli("logs", "-n", "1000").stdout
+            assert "217" in program.cli("logs", "-n", "5", "217").stdout
+            assert program.cli("config", "get", "logs.max_megabytes").stdout.strip() == "3334"
+            trail = program.cli("audit", "--json", "-n", "1000").stdout
+            assert "sign-in-failed" in trail
+            given = f"{PASSPHRASE}\n"
+            assert program.cli("secret", "unlock", given=given).returncode == 0
+        finally:
+            assert program.stop() == 0
+    assert rows(paths.database)["password"] == before["password"]
+    said = program.output.read_text()
+    assert "Traceback" not in said
+    assert not list(paths.data.glob("*.damaged*"))
+    assert not list(paths.data.glob("*.newer*"))
