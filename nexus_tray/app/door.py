@@ -306,7 +306,7 @@ class Door:
             usage = UsageKeeper(lambda: _taken(gateway), accounts)
             ending.callback(_every(SWEEP_SECONDS, sessions.sweep))
             ending.callback(_every(SWEEP_SECONDS, usage.save))
-            ending.callback(_every(SWEEP_SECONDS, tokens.end_expired))
+            ending.callback(_every(SWEEP_SECONDS, lambda: _end_tokens(sessions, tokens)))
             stores = (accounts, audit, passwords, pairings, factor, tokens, passkeys)
             self._vault = Vault(*stores, usage)
             self._ending = ending.pop_all()
@@ -322,6 +322,12 @@ class Door:
         if gateway is not None:
             gateway.cut(principal_id)
             gateway.run_soon(lambda: self._bridge.cut(principal_id))
+
+
+def _end_tokens(sessions: Sessions, tokens: ApiTokens) -> None:
+    """Those that are over; one that is over is refused and cut in any case."""
+    if sessions.time_is_sure():
+        tokens.end_expired()
 
 
 def _token_refused(audit: Audit, address: str) -> None:

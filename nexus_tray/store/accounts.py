@@ -273,15 +273,17 @@ class Accounts:
         self._tell(ended)
         return signed_in
 
+    def over(self) -> list[str]:
+        """The ids of sessions that are over by the clock, those for previews too."""
+        rows = self._database.read(f"SELECT id FROM sessions WHERE {_OVER}", (self._clock(),))  # noqa: S608
+        return [str(row[0]) for row in rows]
+
     def end_expired(self) -> None:
         """Remove sessions that are over, so that their open streams are cut too."""
-        now = self._clock()
-        over = "expires_at <= ? OR seen_at + idle <= ?"
-        values = (now, now)
-        if not self._database.read(f"SELECT 1 FROM sessions WHERE {over} LIMIT 1", values):  # noqa: S608
+        if not self.over():
             return
         with self._database.write() as connection:
-            ended = self._end(connection, "expired", "nexus-tray", "local", over, values)
+            ended = self._end(connection, "expired", "nexus-tray", "local", _OVER, (self._clock(),))
         self._tell(ended)
 
     def new_ticket(self, path: str) -> str:
@@ -358,10 +360,8 @@ class Accounts:
             values,
         ).fetchall()
         for parent in [row[0] for row in ended]:
-            ended += connection.execute(
-                "DELETE FROM sessions WHERE parent = ? RETURNING id, name || ' (preview)'",
-                (parent,),
-            ).fetchall()
+            below = "DELETE FROM sessions WHERE parent = ? RETURNING id, name || ' (preview)'"
+            ended += connection.execute(below, (parent,)).fetchall()
         event = AuditEvent.SESSION_ENDED if why else AuditEvent.SIGN_OUT
         for _, name in ended:
             self._audit.add(connection, event, who, address, f"{name}: {why or 'signed out'}")
@@ -381,6 +381,7 @@ def fingerprint(token: str) -> bytes:
 _NAMES = SessionRow.__struct_fields__
 _COLUMNS = ", ".join(_NAMES)
 _MARKS = ", ?" * len(_NAMES)
+_OVER = "expires_at <= ?1 OR seen_at + idle <= ?1"
 _EVENTS = {"ticket": AuditEvent.TICKET_USED, "pairing": AuditEvent.PAIRED}
 _HOW = {
     "code": "signed in with a one-time code",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nexus_tray.gateway.http import Principal, Visitor
-from nexus_tray.gateway.signin.sessions import CACHED_SECONDS, browser_name
+from nexus_tray.gateway.signin.sessions import CACHED_SECONDS, SETTLED_SECONDS, browser_name
 from nexus_tray.model import Hop, Problem, Reason
 from nexus_tray.store.accounts import (
     ABSOLUTE_SECONDS,
@@ -168,12 +168,43 @@ def test_use_that_the_disk_refused_is_saved_by_the_next_sweep(
 
 def test_the_sweep_ends_what_is_over_and_cuts_its_streams(vault: Vault) -> None:
     sign_in(vault)
+    vault.reference.tell(vault.wall())
     row = vault.accounts.sessions()[0]
     vault.wall.now += IDLE_SECONDS
+    vault.monotonic.now += IDLE_SECONDS
     vault.sessions.sweep()
     assert vault.cut == [row.id]
     assert vault.accounts.sessions() == []
     assert vault.events()[-1][:2] == ("session-ended", "nexus-tray")
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_clock_that_was_set_ahead_ends_no_session_for_good(vault: Vault, told: bool) -> None:
+    """SECURITY.md 27: closed meanwhile, streams cut; and good again when the clock is right."""
+    cookie = sign_in(vault)
+    if told:
+        vault.reference.tell(vault.wall())
+    row = vault.accounts.sessions()[0]
+    before = vault.events()
+    vault.wall.now += 365 * 86400
+    vault.sessions.sweep()
+    assert vault.cut == [row.id]
+    assert not knows(vault, cookie)
+    vault.wall.now -= 365 * 86400
+    assert knows(vault, cookie)
+    vault.sessions.sweep()
+    assert vault.cut == [row.id]
+    assert vault.events() == before, "a row from a time to come would keep everybody out"
+
+
+def test_where_nobody_tells_the_time_the_clock_is_believed_after_a_while(vault: Vault) -> None:
+    sign_in(vault)
+    vault.wall.now += IDLE_SECONDS
+    vault.sessions.sweep()
+    assert vault.accounts.sessions()
+    vault.monotonic.now += SETTLED_SECONDS
+    vault.sessions.sweep()
+    assert not vault.accounts.sessions()
 
 
 def test_a_verified_cookie_is_cached_for_thirty_seconds(vault: Vault) -> None:

@@ -48,6 +48,8 @@ browser, so what they can give away is not good for a week."""
 CACHED_SECONDS = 30.0
 _TOUCH_SECONDS = 300.0
 _MOST_CACHED = 64
+SETTLED_SECONDS = 600.0
+"""After the start, within which Cloudflare has told the time if it ever does."""
 # 256 bits as token_urlsafe writes them; anything else is not even looked up.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -88,6 +90,7 @@ class Sessions:
         self._cache: dict[bytes, _Verified] = {}
         self._unsaved: dict[str, float] = {}
         self._endings = 0
+        self._began = monotonic()
         accounts.listen(self._ended)
         accounts.listen_to_names(self._forget_all)
 
@@ -109,6 +112,16 @@ class Sessions:
         """The clock is behind what the audit has seen, or far from Cloudflare's: remote
         sign-in and sessions stop."""
         return self._audit.clock_is_behind() or self._reference.off()
+
+    def time_is_sure(self) -> bool:
+        """The clock may end for good what is over by it. One that was set ahead, as by a machine
+        that starts with a wrong one and learns the time later, must not cost every device its
+        session: until Cloudflare has told the time, or long enough has passed to think that it
+        never does, and while it tells another, what is over is refused and kept."""
+        if self.clock_uncertain():
+            return False
+        told = self._reference.drift() is not None
+        return told or self._monotonic() - self._began >= SETTLED_SECONDS
 
     def begin(
         self,
@@ -162,8 +175,8 @@ class Sessions:
 
     def sweep(self) -> None:
         """End what is over and save when sessions were last used. About once a minute,
-        in a thread that may wait for the disk; open streams of ended ones are cut by it.
-        Raises Problem.
+        in a thread that may wait for the disk; open streams of what is over are cut by it, also
+        where it is kept because the time is not sure. Raises Problem.
         """
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
@@ -174,7 +187,11 @@ class Sessions:
             with self._lock:
                 self._unsaved = {**unsaved, **self._unsaved}
             raise
-        self._accounts.end_expired()
+        if self.time_is_sure():
+            self._accounts.end_expired()
+        else:
+            for session_id in self._accounts.over():
+                self._on_end(session_id)
 
     def _cached(self, borne: "_Borne") -> _Verified | None:
         verified = self._cache.get(borne.fingerprint)  # whoever ends one replaces the cache whole
