@@ -72,7 +72,7 @@ def jobs(backend: Backend, _: Namespace, console: Console) -> Exit:
     found = backend.snapshot().jobs
     if console.json:
         console.show(found)
-    for job in () if console.json else found:
+    for job in () if console.json else job_view.unfinished(found):
         console.say(inert(f"{job.id}  {job.kind} {job.subject}  {job.state.value}"))
         _tell_what_it_waits_for(job, console)
     return Exit.OK

@@ -6,7 +6,7 @@ Imports layer 1 and Backend; main thread. Ctrl-C cancels the job, which says wha
 
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nexus_tray.cli.console import Console, Exit, failed
 from nexus_tray.commands import AnswerJob, AnyCommand, CancelJob, DismissJob, RetryJob
@@ -17,6 +17,13 @@ from nexus_tray.model import Cursor, HopState, Job, JobState, Reason, StepState
 APPEARS = 10.0
 """Seconds within which a job that was accepted must be seen."""
 OVER = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+def unfinished(jobs: Iterable[Job]) -> list[Job]:
+    """Those of which a person has something to know: not what is done or was cancelled, unless
+    something is left to be done by hand."""
+    ended = (JobState.DONE, JobState.CANCELLED)
+    return [job for job in jobs if job.state not in ended or job.by_hand]
 MARKS = {
     StepState.RUNNING: HopState.BUSY,
     StepState.DONE: HopState.UP,

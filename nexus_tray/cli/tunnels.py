@@ -39,7 +39,7 @@ def list_tunnels(backend: Backend, _: Namespace, console: Console) -> Exit:
         console.say(lines.line(tunnel, service, console))
     if not report.tunnels:
         console.say("There is no tunnel. To make one: nexus-tray tunnel create NAME")
-    for job in snapshot.jobs:
+    for job in job_view.unfinished(snapshot.jobs):
         console.say(f"  {inert(job.kind)} {inert(job.subject)}: {job.state.value} ({job.id})")
     return Exit.OK
 

@@ -208,6 +208,19 @@ def test_jobs_say_what_they_wait_for(desk: Desk, house: JobHouse) -> None:
     assert f"nexus-tray tunnel retry {KEY}" in desk("tunnel", "jobs").out
 
 
+@pytest.mark.parametrize("verb", ["list", "jobs"])
+def test_what_is_over_is_listed_no_more(desk: Desk, house: JobHouse, verb: str) -> None:
+    for state, listed in {
+        JobState.RUNNING: True, JobState.WAITING: True, JobState.FAILED: True,
+        JobState.DONE: False, JobState.CANCELLED: False,
+    }.items():  # fmt: skip
+        house.say(jobs=(job(state, StepState.DONE),))
+        assert (KEY in desk("tunnel", verb).out) is listed, state
+    house.say(jobs=(job(JobState.DONE, StepState.DONE, by_hand=("Delete the record.",)),))
+    assert KEY in desk("tunnel", verb).out, "something is left to do"
+    assert KEY in str(desk("tunnel", "jobs", "--json").json)
+
+
 def followed(desk: Desk, house: JobHouse, then: Callable[[], None], **more: Any) -> Said:
     """`tunnel create new`, and what happens to its job meanwhile."""
     house.job = job(JobState.RUNNING, StepState.RUNNING)
