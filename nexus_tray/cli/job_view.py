@@ -24,6 +24,8 @@ def unfinished(jobs: Iterable[Job]) -> list[Job]:
     something is left to be done by hand."""
     ended = (JobState.DONE, JobState.CANCELLED)
     return [job for job in jobs if job.state not in ended or job.by_hand]
+
+
 MARKS = {
     StepState.RUNNING: HopState.BUSY,
     StepState.DONE: HopState.UP,
