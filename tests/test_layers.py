@@ -13,8 +13,7 @@ LAYERS = {
     "finding": 1.5,
     "core.driver": 1,  # what drivers and machine say to each other: words, no deeds
     "core": 2, "store": 2, "gateway.http": 2, "gateway.relay.rules": 2, "gateway.relay.framing": 2,
-    "gateway.routes": 2,
-    "gateway.signin.lockout": 2, "cloudflare": 2,
+    "gateway.routes": 2, "cloudflare": 2,
     "system": 3, "services": 3, "gateway": 3,
     "api": 4, "desktop": 4, "cli": 4,
     "app": 5, "__main__": 6,

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable
 
 from nexus_tray.model import Hop, Problem, Reason, Value
+from nexus_tray.store import places
 from nexus_tray.store.accounts import OnEnd, fingerprint
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import Database
@@ -91,8 +92,8 @@ class ApiTokens:
             self._end("expires_at <= ?", (now,), "expired", "nexus-tray")
 
     def note_use(self, token_id: str, address: str, at: float) -> None:
-        """It was used from there; the first use, and the first from another address than the last,
-        are written down."""
+        """It was used from there; the first use, and the first from another network than the last
+        (`places.network`: a household's IPv6 addresses change by the hour), are written down."""
         with self._database.write() as connection:
             row = connection.execute(
                 "SELECT name, seen_at, address FROM api_tokens WHERE id = ?", (token_id,)
@@ -100,7 +101,7 @@ class ApiTokens:
             if row is None:
                 return
             name, seen_at, last = row
-            if seen_at is None or last != address:
+            if seen_at is None or places.network(last) != places.network(address):
                 told = "for the first time" if seen_at is None else f"before from {last}"
                 self._audit.add(connection, AuditEvent.TOKEN_USED, name, address, told)
             connection.execute(

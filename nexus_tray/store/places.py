@@ -1,4 +1,4 @@
-"""From where people have signed in, so that a new place can be told.
+"""From where people have signed in, so that a new place can be told; what counts as one address.
 
 Owns the table of places. Imports the standard library only. A place is the
 country, as Cloudflare told it, or else the network of the address (/24 of IPv4, /48 of IPv6). Used
@@ -10,6 +10,22 @@ import sqlite3
 
 MOST = 1000
 """Places that are remembered; the one unused for longest goes first."""
+
+
+def network(address: str) -> str:
+    """What counts as one address: IPv4 itself, the /64 of IPv6 (one household's least).
+
+    IPv4 written as IPv6 is that IPv4. What is no address ("local") stands for itself.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False))
 
 
 def place_of(country: str, address: str) -> str:

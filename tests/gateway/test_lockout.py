@@ -11,8 +11,8 @@ from nexus_tray.gateway.signin.lockout import (
     TOTAL_FAILURES,
     Gate,
     Lockout,
-    network,
 )
+from nexus_tray.store.places import network
 
 
 def test_five_failures_are_free_then_the_lock_doubles_to_a_quarter_of_an_hour() -> None:
@@ -66,6 +66,14 @@ def test_a_hundred_failures_an_hour_pause_everybody_until_the_first_is_an_hour_o
     assert lockout.begin("198.51.100.2", 3600.0) is Gate.PAUSED, "one came free, not all"
 
 
+def test_without_a_window_each_address_counts_for_itself_alone() -> None:
+    lockout = Lockout(window=0.0)
+    gates = [lockout.begin(f"192.0.2.{number // 5}", 7.0) for number in range(TOTAL_FAILURES * 5)]
+    assert set(gates) == {Gate.OPEN}
+    assert lockout.begin("192.0.2.0", 7.5) is Gate.LOCKED
+    assert lockout.paused_for(7.5) == 0.0
+
+
 def test_failures_are_forgotten_after_a_quiet_hour() -> None:
     lockout = Lockout()
     for _ in range(FREE_FAILURES):
@@ -102,6 +110,8 @@ def test_a_million_addresses_while_paused_are_not_remembered() -> None:
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("2001:0db8:0001:0002:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::FFFF:C000:0207", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
         ("local", "local"),
         ("x" * 1000, "x" * 64),
     ],

@@ -58,6 +58,15 @@ def test_tries_are_limited_apart_from_passwords(world: SiteWorld) -> None:
     assert world.get(post(PAIR, {"token": token})).status == 303
 
 
+def test_strangers_shut_pairing_for_nobody_else(world: SiteWorld) -> None:
+    """SECURITY.md "Lockout": in total, failures pause passwords alone."""
+    token = world.vault.pairings.make(HOST, "")
+    for number in range(120):
+        bad: dict[str, str | list[str]] = {"token": "x" * 43 if number % 2 else ""}
+        assert world.get(post(PAIR, bad, visitor(f"198.51.100.{number}"))).status == 403
+    assert world.get(post(PAIR, {"token": token})).status == 303
+
+
 def test_it_stays_shut_where_nobody_may_come_in(world: SiteWorld) -> None:
     token = world.vault.pairings.make(HOST, "")
     assert world.get(post(PAIR, {"token": token}, local_visitor())).status == 403

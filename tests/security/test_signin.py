@@ -12,13 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from nexus_tray.app.step_up import StepUp
 from nexus_tray.gateway.http import Request, Response
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.signing_in import FLOOR_SECONDS
 from tests.gateway.doubles import HOST as FLOOD_HOST
 from tests.gateway.doubles import tunnel_request
 from tests.gateway.site_world import SiteWorld, field_of, open_site, page, post, sign_in_form
-from tests.gateway.worlds import HOST, cookie_of, local_visitor, request, visitor
+from tests.gateway.worlds import (
+    HOST,
+    PASSWORD,
+    cookie_of,
+    local_visitor,
+    request,
+    visitor,
+)
 from tests.security.flood_parts import MIB
 from tests.security.test_floods import Flooded, Memory, Part
 
@@ -92,19 +100,35 @@ def test_500_guesses_from_100_addresses_are_at_most_100_verifications(
 
 
 def test_the_pause_stops_password_sign_in_only(world: SiteWorld) -> None:
+    """Sessions, paired devices, pairing, tokens, recovery at the computer: none rests on it, and
+    none of them lifts it."""
+    vault = world.vault
     cookie = world.sign_in()
-    for number in range(100):
+    for number in range(101):
         guess(world, address(number))
+    vault.monotonic.now += 60
     assert guess(world, "203.0.113.1", "blue lamp over the river").status == WRONG
     assert world.get(request("/session", cookie=cookie)).body == b"opencode"
-    ticket = world.vault.accounts.new_ticket("/")
-    assert (
-        world.get(page("/_nexus/enter", query=f"ticket={ticket}", who=local_visitor())).status
-        == 303
+    ticket = vault.accounts.new_ticket("/")
+    entering = page("/_nexus/enter", query=f"ticket={ticket}", who=local_visitor())
+    assert world.get(entering).status == 303
+    link = vault.pairings.make(HOST, "")
+    paired = world.get(post("/_nexus/pair", {"token": link}, visitor("198.51.0.1")))  # it guessed
+    assert paired.status == 303
+    paired_cookie = cookie_of(field_of(paired, "set-cookie"))
+    assert world.get(request("/session", cookie=paired_cookie)).body == b"opencode"
+    bearer = (b"authorization", b"Bearer " + vault.tokens.make("laptop", "full", 30).encode())
+    assert world.get(request("/session", headers=(bearer,))).body == b"opencode"
+    asking = StepUp(
+        lambda: vault.accounts, lambda: vault.audit, lambda: vault.passwords, vault.monotonic
     )
-    world.vault.monotonic.now += 3600
-    assert guess(world, "203.0.113.1", "blue lamp over the river").status == RIGHT
-    assert [row for row in world.vault.events() if row[0] == "paused"]
+    asking.require(PASSWORD)  # the dashboard's question, on the computer
+    out = post("/_nexus/sign-out", {}, cookie=paired_cookie)
+    assert world.get(out).status == 303
+    assert guess(world, "203.0.113.1", PASSWORD).status == WRONG, "it still stands"
+    vault.monotonic.now += 3600
+    assert guess(world, "203.0.113.1", PASSWORD).status == RIGHT
+    assert [row for row in vault.events() if row[0] == "paused"]
 
 
 def test_a_locked_address_is_not_opened_by_the_right_password(

@@ -65,6 +65,26 @@ def test_use_is_noted_by_place_and_never_backwards(vault: Vault) -> None:
     ]
 
 
+USES = {
+    "a household's IPv6 address changes": ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", 1),
+    "another household": ("2001:db8:1:2::1", "2001:db8:1:3::1", 2),
+    "IPv4 written as IPv6": ("192.0.2.1", "::ffff:192.0.2.1", 1),
+    "another IPv4": ("192.0.2.1", "192.0.2.2", 2),
+    "the local door": ("local", "192.0.2.2", 2),
+}
+
+
+@pytest.mark.parametrize(("first", "then", "told"), USES.values(), ids=USES.keys())
+def test_use_is_told_by_network(vault: Vault, first: str, then: str, told: int) -> None:
+    vault.tokens.make("laptop", "full", 30)
+    [row] = vault.tokens.all()
+    for address in (first, then, then):
+        vault.tokens.note_use(row.id, address, vault.wall())
+    assert [event for event, *_ in vault.events()].count("token-used") == told
+    [row] = vault.tokens.all()
+    assert row.address == then
+
+
 def test_there_are_so_many_at_most(vault: Vault) -> None:
     for number in range(MOST):
         vault.tokens.make(f"n{number}", "read", 1)

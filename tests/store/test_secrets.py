@@ -323,9 +323,7 @@ def test_a_tunnels_token_is_never_among_opencodes_keys(
 
 
 @pytest.mark.parametrize("in_file", [True, False])
-def test_the_second_factors_secret_is_nobody_elses(
-    paths: Paths, fake: Fake, in_file: bool
-) -> None:
+def test_the_second_factors_secret_is_nobody_elses(paths: Paths, fake: Fake, in_file: bool) -> None:
     """Not among OpenCode's keys, nor the tunnels', by any name; it outlives a restart."""
     store = SecretStore(paths)
     if in_file:

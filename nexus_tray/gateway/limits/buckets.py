@@ -1,12 +1,12 @@
 """Token buckets: so much a second, and a little at once.
 
-Pure but for what they remember; time (monotonic seconds) is an argument. Imports the lockout's
+Pure but for what they remember; time (monotonic seconds) is an argument. Imports the store's
 notion of an address. Runs on the gateway's event loop.
 """
 
 from collections import OrderedDict
 
-from nexus_tray.gateway.signin.lockout import network
+from nexus_tray.store.places import network
 
 BURST_SECONDS = 2.0
 """Of requests: a page's first load asks for many things at once."""

@@ -2,17 +2,18 @@
 
 Owns the counting of failures and nothing else: no clock, no I/O, no threads (the
 gateway's loop is the only caller). `now` is monotonic seconds, so turning the wall clock
-neither opens nor lengthens a lock. Imports the standard library only.
+neither opens nor lengthens a lock. Imports the store's notion of one address.
 
 SECURITY.md "Lockout": after 5 failures of an address 1 s, doubling to 15 min; 100
 failures an hour in total pause *password* sign-in only. An attempt is counted when it
 begins and taken back when it succeeds, so that many at once cannot slip past the count.
 """
 
-import ipaddress
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import Enum
+
+from nexus_tray.store.places import network
 
 FREE_FAILURES = 5
 FIRST_LOCK = 1.0
@@ -43,7 +44,8 @@ class _Record:
 
 
 class Lockout:
-    """The counts. `total` and `window`: failures of everybody, and over how many seconds."""
+    """The counts. `total` and `window`: failures of everybody, and over how many seconds; a window
+    of 0 seconds means that they are not counted in total."""
 
     def __init__(self, total: int = TOTAL_FAILURES, window: float = TOTAL_WINDOW) -> None:
         self._total = total
@@ -95,22 +97,6 @@ class Lockout:
         self._records.move_to_end(key)
         if len(self._records) > MOST_ADDRESSES:
             self._records.popitem(last=False)
-
-
-def network(address: str) -> str:
-    """What counts as one address: IPv4 itself, the /64 of IPv6 (one household's least).
-
-    IPv4 written as IPv6 is that IPv4. What is no address ("local") stands for itself.
-    """
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if parsed.version == 4:
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed), 64), strict=False))
 
 
 def _lock(failures: int) -> float:

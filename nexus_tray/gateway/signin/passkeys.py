@@ -22,7 +22,7 @@ from typing import Any
 
 from nexus_tray.gateway.http import DoorKind, Visitor
 from nexus_tray.gateway.routes import Lead, Table
-from nexus_tray.gateway.signin.lockout import network
+from nexus_tray.store.places import network
 
 LASTS = 300.0
 """Seconds that a challenge is good: WebAuthn 3, 15.1, for keys that verify their user."""

@@ -15,7 +15,6 @@ gives nothing, codes of the authenticator meet one answer, whatever the password
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -32,7 +31,7 @@ from nexus_tray.gateway.signin.second_factor import (
 )
 from nexus_tray.gateway.signin.sessions import Sessions
 from nexus_tray.model import Hop, Problem, Reason
-from nexus_tray.store.accounts import Accounts, Password
+from nexus_tray.store.accounts import Accounts, Password, Spend
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.second_factor import FactorRow
 
@@ -102,16 +101,16 @@ class _Tried:
 
 
 class _Spending:
-    """Uses the code up, and remembers whether it came to that: a session is refused before it
-    where the password is no longer the one that was verified."""
+    """Whether it came to using the code up, and to what: a session is refused before it where the
+    password is no longer the one that was verified."""
 
     def __init__(self, judged: Judged) -> None:
-        self._judged = judged
         self.refused = False
+        self.spend: Spend = lambda connection: self._note(judged.spend(connection))
 
-    def __call__(self, connection: sqlite3.Connection) -> bool:
-        self.refused = not self._judged.spend(connection)
-        return not self.refused
+    def _note(self, good: bool) -> bool:
+        self.refused = not good
+        return good
 
 
 class SignIn:
@@ -222,7 +221,7 @@ class SignIn:
                 password_id=stored.id,
                 old=tried.old,
                 how=judged.how,
-                spend=spending,
+                spend=spending.spend,
             )
         )
         if set_cookie is None:

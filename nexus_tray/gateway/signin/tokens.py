@@ -21,6 +21,7 @@ from nexus_tray.gateway.http import PREFIX, DoorKind, Principal, Request
 from nexus_tray.model import Problem
 from nexus_tray.store.accounts import fingerprint
 from nexus_tray.store.api_tokens import ApiTokens, TokenRow
+from nexus_tray.store.places import network
 
 CACHED_SECONDS = 30.0
 TOUCH_SECONDS = 300.0
@@ -31,7 +32,7 @@ _TOKEN = re.compile(r"nx_[A-Za-z0-9_-]{43}")
 
 @dataclass
 class _Verified:
-    """A token that was good `at` (monotonic); `noted`: when its use from which address was last
+    """A token that was good `at` (monotonic); `noted`: when its use from which network was last
     told, wall clock."""
 
     row: TokenRow
@@ -78,6 +79,7 @@ class TokenBearers:
         self._lock = threading.Lock()
         self._cache: dict[bytes, _Verified] = {}
         self._endings = 0
+        self._last_place = ("", "")
 
     def forget(self, ids: tuple[str, ...]) -> None:
         """These have ended. Any thread; in force on return."""
@@ -137,17 +139,25 @@ class TokenBearers:
                 self._cache[fingerprint(token)] = verified
             return verified
 
+    def _place(self, address: str) -> str:
+        """`network`, remembered for the last address: this runs for every request."""
+        last, place = self._last_place
+        if last != address:
+            place = network(address)
+            self._last_place = (address, place)
+        return place
+
     def _note(self, verified: _Verified, address: str) -> None:
-        """Each address is told now and then, and only so many: two machines that ask in turn, or
+        """Each network is told now and then, and only so many: two machines that ask in turn, or
         one with many addresses, must not push all else out of the audit trail (CWE-779)."""
         now = self._wall()
-        noted = verified.noted
-        if abs(now - noted.get(address, -TOUCH_SECONDS)) < TOUCH_SECONDS:
+        noted, place = verified.noted, self._place(address)
+        if abs(now - noted.get(place, -TOUCH_SECONDS)) < TOUCH_SECONDS:
             return
         for known in [one for one, at in noted.items() if abs(now - at) >= TOUCH_SECONDS]:
             del noted[known]
         if len(noted) < _MOST_NOTED:
-            noted[address] = now
+            noted[place] = now
             self._noted(verified.row.id, address, now)
 
 

@@ -31,8 +31,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 class PairingPage:
     """The page and its post. `monotonic` in seconds.
 
-    Wrong tries count apart from wrong passwords, so that neither way in can be shut by attacks on
-    the other. 256 bits cannot be guessed; the count keeps a flood away from the disk.
+    Wrong tries count by address, apart from wrong passwords and never in total: 256 bits cannot be
+    guessed, and nobody shall shut this way in for others. The count keeps a flood off the disk.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class PairingPage:
         self._audit = audit
         self._run = run
         self._monotonic = monotonic
-        self._lockout = Lockout()
+        self._lockout = Lockout(window=0.0)  # no total
 
     def show(self, request: Request, *, refused: bool = False) -> Response:
         """The page; it says no more to whoever has no link."""
