@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nexus_tray import __version__
 from nexus_tray.app import doctor_desktop as desktop
+from nexus_tray.app.around_us import NOBODY_GETS_IN, SET_CLOCK
 from nexus_tray.app.at_login import at_login
 from nexus_tray.app.doctor_account import Account, Surroundings
 from nexus_tray.app.examination import Examiner, Look
@@ -234,7 +235,7 @@ class Doctor:
             return good(f"right within {max(1, round(abs(drift)))} s, by Cloudflare's clock")
         way = "ahead of" if drift > 0 else "behind"
         what = f"This computer's clock is {abs(drift) / 60:.0f} minutes {way} Cloudflare's."
-        return bad(_reason("clock", what, "Sign-ins end too early or too late.", SET_CLOCK))
+        return bad(_reason("clock", what, NOBODY_GETS_IN, SET_CLOCK))
 
 
 def alone(paths: Paths, environment: Mapping[str, str], directory: Path) -> Examination:
@@ -299,7 +300,6 @@ def _reason(code: str, what: str, meaning: str, cure: str) -> Reason:
     return Reason(code=f"doctor-{code}", hop=Hop.DEVICE, what=what, meaning=meaning, cure=cure)
 
 
-SET_CLOCK = "Have the system set its clock by the network."
 ALONE = _reason(
     "alone",
     "Nexus Tray is not running.",

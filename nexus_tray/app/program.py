@@ -177,7 +177,8 @@ class Program:
                 held=self._locked.hold,
             )
         )
-        around = around_us.watched(self._fleet.addresses, self.supervisor, journal.latest)
+        addresses = self._fleet.addresses
+        around = around_us.watched(addresses, self.supervisor, journal.latest, self._door)
         self._ending.callback(around.close)
         settings.listen(lambda now: self._door.set_routes(now.settings.tunnels))
         settings.listen(lambda now: self._door.set_limits(now.settings.access))
