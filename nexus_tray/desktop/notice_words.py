@@ -165,9 +165,17 @@ def finished(session: OpenCodeSession) -> Notice:
     return Notice(key, Kind.FINISHED, "A session has finished", text, weight=Weight.ALL)
 
 
+_TITLES = {
+    "paired": "A new phone is paired",
+    "passkey-added": "A passkey was added",
+    "passkey-copied": "A passkey may have been copied",
+}
+
+
 def is_sign_in(row: AuditEntry) -> bool:
-    """Whether somebody came in. The owner's own way into the local door is no sign-in."""
-    return row.event in ("sign-in", "paired")
+    """Whether somebody came in, or may from now on by a key of his own. The owner's own way into
+    the local door is no sign-in."""
+    return row.event in ("sign-in", *_TITLES)
 
 
 def sign_in(row: AuditEntry) -> Notice:
@@ -179,7 +187,7 @@ def sign_in(row: AuditEntry) -> Notice:
         f"{_line(row.who)} from {_line(row.address)}\n{where}"
         "If this was not you: sign it out and set another password."
     )
-    title = "A new phone is paired" if row.event == "paired" else "New sign-in"
+    title = _TITLES.get(row.event, "New sign-in")
     if new:
         title = f"{title}, from a new place"
     return Notice(

@@ -54,6 +54,21 @@ def test_one_is_revoked_once_with_what_it_began(vault: Vault) -> None:
     assert ("passkey-removed", "owner", "local", f"key 1: at {HOST}: revoked") in vault.events()
 
 
+@pytest.mark.parametrize("ends", ["session", "password"])
+def test_none_is_kept_for_who_has_ended_meanwhile(vault: Vault, ends: str) -> None:
+    """Signed out, or the password another one, while the answer was checked."""
+    password = vault.accounts.password()
+    assert password is not None
+    vault.sessions.begin(visitor(host=HOST), "phone", password_id=password.id, old=None)
+    [session] = vault.accounts.sessions()
+    stands = {"session_id": session.id, "password_id": password.id}
+    new = NewPasskey(b"c" * 16, b"key", 0, HOST, "key")
+    gone = {**stands, f"{ends}_id": "another"}
+    assert not vault.passkeys.add(new, "phone", "192.0.2.1", **gone)
+    assert vault.passkeys.all() == []
+    assert vault.passkeys.add(new, "phone", "192.0.2.1", **stands)
+
+
 def test_there_are_so_many_at_most(vault: Vault) -> None:
     for number in range(MOST):
         assert add(vault, number)

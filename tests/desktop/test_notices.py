@@ -556,6 +556,14 @@ def test_a_paired_phone_and_a_new_place_are_told_even_in_quiet_hours() -> None:
     assert "Nobody came from DE before." in told.shown[-1].text
 
 
+def test_a_new_key_and_a_copied_one_are_told() -> None:
+    told = Told(NIGHT, minute=MIDNIGHT)
+    told.see(UP, LASTS, [])
+    assert told.see(UP, LASTS, [row(1, "passkey-added")]) == ["A passkey was added"]
+    assert told.see(UP, LASTS, [row(2, "passkey-copied")]) == ["A passkey may have been copied"]
+    assert told.see(UP, LASTS, [row(3, "passkey-refused")]) == []
+
+
 def test_what_is_worth_knowing_of_what_runs_is_told_once_where_all_is_told() -> None:
     said = Reason(code="opencode-recycled", hop=Hop.OPENCODE, what="It was started anew.")
     noticed = at(HopState.UP, services=(service("opencode", ServiceKind.OPENCODE, notice=said),))

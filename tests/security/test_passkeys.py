@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nexus_tray.gateway.http import Door, DoorKind
+from nexus_tray.gateway.http import Door, DoorKind, Preview
+from nexus_tray.gateway.routes import OPENCODE_ONLY, Lead, Place, Table, TunnelRoutes
 from nexus_tray.gateway.signin import passkeys as judge
 from nexus_tray.store.accounts import Accounts
 from tests.gateway.authenticator import ATTESTED, PRESENT, VERIFIED, Authenticator
@@ -130,6 +132,7 @@ def test_an_answer_works_once_in_its_browser_and_in_time(home: House, key: Authe
     browser = Browser(home)
     made = key.use(browser.challenge(), f"https://{CODE}")
     kept = dict(browser.cookies)
+    assert Browser(home).post("passkey", answer=made).status == 403, "not without its cookie"
     assert browser.post("passkey", answer=made).status == 200
     for cookies in ({}, kept, browser.cookies):
         again = Browser(home, cookies=dict(cookies))
@@ -311,6 +314,54 @@ def test_at_a_quick_tunnel_and_the_local_door_there_are_none(
         assert answer.status in (403, 404), name
     assert b"None can be added here" in ask_local(home, "GET", "/_nexus/passkeys", cookie).body
     assert len(home.world.vault.passkeys.all()) == 1
+
+
+NAMED, QUICK = Door(DoorKind.TUNNEL, "home"), Door(DoorKind.TUNNEL, "home", holds_events=True)
+NO_TABLE: Table = {}
+OWN: Table = {"home": TunnelRoutes({CODE: Lead.OPENCODE})}
+A_PREVIEW = Preview("http://127.0.0.1:9", "127.0.0.1", 9, False, "127.0.0.1:9")
+
+
+def led(host: str, to: Place = Lead.OPENCODE) -> Table:
+    return {"home": TunnelRoutes({host: to})}
+
+
+@pytest.mark.parametrize(
+    ("host", "door", "table", "good"),
+    [
+        (CODE, NAMED, OWN, True),
+        (CODE, QUICK, OWN, False),
+        (CODE, Door(DoorKind.NETWORK, "home"), OWN, False),
+        (CODE, Door(DoorKind.LOCAL, "home", secure=False), OWN, False),
+        (CODE, NAMED, NO_TABLE, False),
+        (CODE, NAMED, {"other": OWN["home"]}, False),
+        (OTHER, NAMED, OWN, False),
+        (OTHER, NAMED, {"home": OPENCODE_ONLY}, False),
+        (CODE, NAMED, led(CODE, A_PREVIEW), False),
+        (CODE, NAMED, led(CODE, Lead.NOWHERE), False),
+        *((host, NAMED, led(host), False) for host in (
+            "192.0.2.7", "[2001:db8::1]", "localhost", "code.example.com:8443", "a.b.1",
+            "-a.example.com", "code..com", "", "code.example.com.",
+        )),
+        *((host, NAMED, led(host), True) for host in ("a.bc", "xn--bcher-kva.example", "1.2.io")),
+    ],
+)  # fmt: skip
+def test_where_a_passkey_may_count(host: str, door: Door, table: Table, good: bool) -> None:
+    """Each condition decides alone."""
+    who = visitor(host=host, door=door)
+    assert judge.stable_host(who, table) == (host if good else None)
+    assert judge.stable_host(replace(who, preview=A_PREVIEW), table) is None
+
+
+def test_what_is_kept_in_its_browser_goes_no_further(home: House, key: Authenticator) -> None:
+    """Neither to OpenCode, nor may OpenCode set it."""
+    browser = Browser(home).sign_in()
+    browser.challenge()
+    secret = browser.cookies["__Host-nexus-passkey"]
+    assert browser.is_in
+    assert b"GET /session" in home.upstream.received
+    assert secret.encode() not in home.upstream.received
+    assert b"nexus-passkey" not in home.upstream.received
 
 
 def test_a_preview_host_has_no_part_in_it(home: House, key: Authenticator) -> None:
