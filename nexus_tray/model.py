@@ -384,11 +384,13 @@ class LogQuery(Value, frozen=True):
 
 
 class LogPage(Value, frozen=True):
-    """The answer to a LogQuery. `last_id` is the newest id seen: follow with `after`."""
+    """The answer to a LogQuery. `last_id` is the newest id seen: follow with `after`. `trouble`:
+    why lines are being lost just now."""
 
     lines: tuple[LogLine, ...]
     last_id: int
     more: bool = False
+    trouble: Reason | None = None
 
 
 def to_json(value: msgspec.Struct) -> bytes:

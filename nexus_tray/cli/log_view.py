@@ -14,7 +14,8 @@ import msgspec
 from nexus_tray.cli import draw
 from nexus_tray.cli.console import Console, Exit, failed
 from nexus_tray.core.backend import Backend
-from nexus_tray.model import Level, LogLine, LogQuery
+from nexus_tray.inert import inert
+from nexus_tray.model import Level, LogLine, LogQuery, Reason
 
 FOLLOW_SECONDS = 30.0
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -25,13 +26,22 @@ def logs(backend: Backend, options: Namespace, console: Console) -> Exit:
     query = query_of(options, console.now())
     page = backend.logs(query)
     _print(page.lines, console)
+    _tell(page.trouble, None, console)
     if not (page.lines or options.follow or console.json):
         console.err.write("No stored line matches.\n")
     while options.follow:
         query = msgspec.structs.replace(query, after=page.last_id, limit=500)
+        told = page.trouble
         page = backend.logs(query, FOLLOW_SECONDS)
         _print(page.lines, console)
+        _tell(page.trouble, told, console)
     return Exit.OK
+
+
+def _tell(trouble: Reason | None, told: Reason | None, console: Console) -> None:
+    """Say once why lines are being lost."""
+    if trouble is not None and trouble != told:
+        console.err.write(f"{inert(str(trouble))}\n")
 
 
 def query_of(options: Namespace, now: float) -> LogQuery:

@@ -67,10 +67,13 @@ class LogStore:
 
         Raises Problem: "log-pattern-invalid", "log-query-slow", "log-damaged", "log-failed".
         """
-        deadline = time.monotonic() + timeout
+        deadline, before = time.monotonic() + timeout, self._trouble
         while True:
             page = self._read(query)
-            if page.lines or query.after is None or self._queue.closed:
+            if self._trouble is not None:
+                page = msgspec.structs.replace(page, trouble=self._trouble)
+            news = page.lines or self._trouble != before
+            if news or query.after is None or self._queue.closed:
                 return page
             query = msgspec.structs.replace(query, after=page.last_id)
             with self._stored:
@@ -78,7 +81,7 @@ class LogStore:
                 if left <= 0:
                     return page
                 if not page.more:
-                    self._wait_for_news(page.last_id, left)
+                    self._wait_for_news(page.last_id, before, left)
 
     def set_bound(self, max_bytes: int) -> None:
         """Change the most bytes that the logs may take on disk; the file shrinks soon."""
@@ -96,8 +99,10 @@ class LogStore:
             self._stored.notify_all()
         self._thread.join(CLOSE_SECONDS)
 
-    def _wait_for_news(self, seen: int, seconds: float) -> None:
-        self._stored.wait_for(lambda: self._newest != seen or self._queue.closed, seconds)
+    def _wait_for_news(self, seen: int, trouble: Reason | None, seconds: float) -> None:
+        self._stored.wait_for(
+            lambda: self._newest != seen or self._trouble != trouble or self._queue.closed, seconds
+        )
 
     def _read(self, query: LogQuery) -> LogPage:
         number = self._file_number

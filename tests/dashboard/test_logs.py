@@ -373,3 +373,24 @@ def test_an_export_tells_how_far_it_is(some: int, desk: Desk) -> None:
     page.get_by_role("button", name="Export").click()
     expect(page.get_by_text(re.compile(r"4 of at most \d[\d,]* lines"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
+
+
+def test_that_lines_are_being_lost_is_said(some: int, desk: Desk) -> None:
+    trouble = {
+        "code": "log-failed",
+        "hop": "gateway",
+        "what": "The logs could not be stored: full.",
+        "meaning": "Lines are missing.",
+        "cure": "Look whether the disk is full.",
+    }
+
+    def lossy(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "trouble": trouble})
+
+    page = desk.page
+    page.route(re.compile(r"/logs\?.*after="), lossy)
+    page = desk.open("/logs")
+    desk.house.logs.add("one more")
+    expect(page.get_by_role("alert")).to_contain_text("The logs could not be stored")
+    expect(page.get_by_role("alert")).to_contain_text("Look whether the disk is full.")

@@ -173,7 +173,9 @@ def logs(disk: Disk) -> None:
     assert trouble is not None
     assert trouble.code == "log-failed"
     assert "full" in trouble.what
-    found = store.query(LogQuery(words="1234")).lines
+    page = store.query(LogQuery(words="1234"))
+    assert page.trouble == trouble, "whoever looks at the logs is told"
+    found = page.lines
     assert [line.text[:9] for line in found] == ["line 1234"]
     disk.free()
     store.append("opencode", Level.INFO, "after")

@@ -474,6 +474,26 @@ def test_a_foreign_or_newer_database_is_kept_aside_too(path: Path) -> None:
     store.close()
 
 
+def test_who_follows_hears_that_lines_are_being_lost(path: Path) -> None:
+    store = LogStore(path, MEGABYTE)
+    store.append("a", Level.INFO, "first")
+    stored(store, "first")
+    last = store.query(LogQuery(limit=1)).last_id
+    with sqlite3.connect(path, timeout=10) as held:  # the writer waits a tenth of a second for it
+        held.execute("BEGIN IMMEDIATE")
+        store.append("a", Level.INFO, "lost")
+        page = store.query(LogQuery(after=last), timeout=10)
+        assert page.trouble is not None
+        assert page.trouble.code == "log-failed"
+        held.rollback()
+    held.close()
+    store.append("a", Level.INFO, "after")
+    page = store.query(LogQuery(after=last), timeout=10)
+    while not page.lines or page.trouble:
+        page = store.query(LogQuery(after=last), timeout=10)
+    store.close()
+
+
 def test_only_the_newest_damaged_file_is_kept(path: Path) -> None:
     for damage in (b"first" * 100, b"second" * 100):
         fill(path, 10)

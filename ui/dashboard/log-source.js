@@ -23,6 +23,7 @@ class Source {
     this.gone = new AbortController();
     this.last = 0;
     this.error = null;
+    this.trouble = null; // why lines are being lost just now
     this.ready = false;
   }
 
@@ -48,6 +49,10 @@ class Source {
     while (!this.gone.signal.aborted) {
       const page = await this.guarded(() => this.ask({ after: this.last, limit: 1000, timeout: LONG_POLL }));
       if (page && !this.gone.signal.aborted) this.take(page);
+      if (page && page.trouble?.what !== this.trouble?.what) {
+        this.trouble = page.trouble;
+        this.changed(0);
+      }
       if (this.hopeless) return;
       await new Promise((done) => setTimeout(done, page ? REST_MS : AGAIN_MS));
     }

@@ -5,7 +5,7 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "/vendor/preact-htm.js";
 import { get, query } from "/api.js";
-import { Copy, Failure, say } from "/parts.js";
+import { Copy, Failure, Why, say } from "/parts.js";
 import { Everything, Matches } from "/log-source.js";
 import { Download } from "/download.js";
 import { LogList } from "/log-list.js";
@@ -159,6 +159,7 @@ function Lines({ filters, line, chosen: choice }) {
       <div class="row wrap"><${GoTo} go=${goTo} />
       <button type="button" class=${follow ? "primary" : ""} aria-pressed=${follow ? "true" : "false"} onClick=${toggle}>Follow</button></div></div>
     <${Failure} error=${source.error} />
+    ${source.trouble && html`<div class="note down" role="alert"><${Why} reason=${source.trouble} /></div>`}
     <div class="frame">
       <${LogList} source=${source} view=${view} follow=${follow} onFollow=${setFollow} chosen=${chosen}
         onChoose=${choose} onOpen=${setWhole} test=${test} />
