@@ -9,13 +9,13 @@ show itself, which `app.window_handlers` sees to.
 import logging
 import os
 import queue
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nexus_tray.services.environment import AGENT, child_environment
 from nexus_tray.services.process import ChildProcess
+from nexus_tray.system import itself
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class WindowChild:
         self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._gone = False
         self._said: deque[str] = deque(maxlen=LAST_LINES)
-        argv = [sys.executable, "-P", "-m", "nexus_tray.desktop.window", "--home", str(home)]
+        argv = itself.command(itself.WINDOW, "--home", str(home))
         self._process = ChildProcess(
             [*argv, *(["--packages", packages] if packages else [])],
             {**SOFTWARE_PAINT, **child_environment(environment, TOOLKITS)},

@@ -165,7 +165,3 @@ def main(arguments: Sequence[str]) -> int:
 def _guard(mark: str) -> str:
     """The guard's part of our mark: what stands before the last dot."""
     return mark.rpartition(".")[0]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -6,13 +6,13 @@ Imports layer 1; any thread may call; nothing is remembered, so what another pro
 changed is seen.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from nexus_tray.commands import Autostart
 from nexus_tray.model import Hop, Problem, Reason
+from nexus_tray.system import itself
 
 HOME = "NEXUS_TRAY_HOME"
 
@@ -99,8 +99,7 @@ def command(
 
     `executable` is Python, or the program itself where it was made into one.
     """
-    python = [] if getattr(sys, "frozen", False) else ["-P", "-m", "nexus_tray"]
-    start = [executable, *python, "run", "--directory", str(directory)]
+    start = itself.command("run", "--directory", str(directory), executable=executable)
     if home := environment.get(HOME):
         start = ["/usr/bin/env", f"{HOME}={Path(home).expanduser().absolute()}", *start]
     return [*start, "--headless"] if headless else start

@@ -7,22 +7,19 @@ way to give the browser another environment. Any thread may call.
 """
 
 import subprocess
-import sys
 from collections.abc import Mapping
 
-from nexus_tray.system import process_tree
+from nexus_tray.system import itself, process_tree
 
 PATIENCE = 15.0
 """Seconds that opening may take; some browsers' commands stay for as long as they run."""
 
-# The address goes over stdin: it may be a one-time link, and argv is everybody's to read.
-_OPEN = "import sys, webbrowser; sys.exit(0 if webbrowser.open(sys.stdin.read()) else 1)"
-
 
 def open_address(address: str, environment: Mapping[str, str]) -> bool:
-    """Show `address` in the browser; whether one was found that took it."""
+    """Show `address` in the browser; whether one was found that took it. It goes over stdin: it
+    may be a one-time link, and argv is everybody's to read."""
     opening = subprocess.Popen(
-        [sys.executable, "-I", "-c", _OPEN],
+        itself.command(itself.OPENER),
         env=process_tree.spared(environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from nexus_tray.model import Hop, Reason
+from nexus_tray.system import itself
 
 logger = logging.getLogger(__name__)
 
@@ -61,19 +62,20 @@ def find(environment: Mapping[str, str]) -> WebView | Reason:
         return NOT_HERE
     ours = sysconfig.get_config_var("SOABI")
     strangers = []
-    for number, program in enumerate(_pythons(environment)):
+    for program in _pythons(environment):
         answer = _ask(program, environment)
         if answer is None or not answer.folder:
             continue
         if answer.tag == ours:
-            return WebView("" if number == 0 else answer.folder)
+            return WebView("" if program == sys.executable else answer.folder)
         strangers.append(answer.tag)
     return _of_another(strangers[0]) if strangers else MISSING
 
 
 def _pythons(environment: Mapping[str, str]) -> Iterator[str]:
     """Our own Python, then each other one on the PATH or in the system's places, once."""
-    yield sys.executable
+    if not itself.is_frozen():  # then there is none
+        yield sys.executable
     seen = {Path(sys.executable).resolve()}
     path = os.pathsep.join((environment.get("PATH", ""), os.defpath))
     names = (f"python{sys.version_info.major}.{sys.version_info.minor}", "python3")

@@ -11,6 +11,7 @@ import pytest
 
 from nexus_tray.store import setup_file
 from nexus_tray.store.setup_file import SetupRecord
+from nexus_tray.system import itself
 from tests.desktop.tray_host import private_bus
 from tests.desktop.window_desk import Eyes, has_web_view, screen
 from tests.e2e.program import Program, gone, wait_until
@@ -59,7 +60,7 @@ def windows(program: Program) -> list[psutil.Process]:
     found = []
     for process in program.tree():
         with contextlib.suppress(psutil.NoSuchProcess):  # a zombie that is just being waited for
-            if "nexus_tray.desktop.window" in process.cmdline():
+            if itself.WINDOW in process.cmdline():
                 found.append(process)
     return found
 
