@@ -25,7 +25,9 @@ class Limits:
 
     `fallback`: QUIC gets this long to connect before HTTP/2 is tried. `moved`: after a
     change of network, how long the old connection may try to come back. `lost`: how long
-    a tunnel may be away before it is given up with its address. `refusals`: turned-down
+    a tunnel may be away before it is given up with its address; `dark`: before it is started
+    anew where that costs no address, and may cure it: UDP may be blocked now, and cloudflared
+    tries again ever more seldom, up to a minute apart. `refusals`: turned-down
     registrations that show that a quick tunnel has expired. `grace`: what requests in
     flight get at the end; `checks`: tries of the channel check.
     """
@@ -33,6 +35,7 @@ class Limits:
     fallback: float = 12.0
     moved: float = 20.0
     lost: float = 600.0
+    dark: float = 120.0
     refusals: int = 2
     grace: int = 2
     checks: int = 5
@@ -208,7 +211,8 @@ def _hopeless(
     away = now - (watch.away_since if watch.away_since is not None else now)
     if moved and away >= limits.moved:
         return watch.words.moved
-    return watch.words.lost if away >= limits.lost else None
+    patience = limits.lost if watch.quick else min(limits.lost, limits.dark)
+    return watch.words.lost if away >= patience else None
 
 
 def _refused(watch: Watch, found: Failure, *, sure: bool) -> Failure | None:

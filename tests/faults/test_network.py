@@ -204,3 +204,16 @@ def test_a_resolver_that_leads_astray_is_found_out(away: Elsewhere) -> None:
     away.lab.reset()
     away.proved(60, None, OFFICE)
     assert away.tunnel(OFFICE).restarts == 0
+
+
+@pytest.mark.long  # the last here: what it teaches about the network stays
+def test_a_wall_that_begins_to_block_udp_costs_a_known_tunnel_no_address(away: Elsewhere) -> None:
+    """It is started anew over HTTP/2. (A quick one loses its address: test_network_start.)"""
+    away.cable.change(no_udp=[7844])
+    began = time.monotonic()
+    after = away.until(
+        lambda s: s.state is S.RUNNING and s.facts.transport == "http2", "HTTP/2", 240, OFFICE
+    )
+    print(f"\nby HTTP/2 after {time.monotonic() - began:.0f} s")
+    assert after.facts.address == f"https://{HOST}"
+    assert away.visit(after) == 401

@@ -128,7 +128,8 @@ def test_rules_from_cloudflare_that_lead_elsewhere_are_named() -> None:
         (HTTP2, False, 10_000.0, None),  # the start's own time limit decides
         (WAS_READY, False, LIMITS.lost, "tunnel-lost"),
         (WAS_READY, True, LIMITS.moved, "network-changed"),
-        (replace(WAS_READY, kind="named"), False, LIMITS.lost, "tunnel-lost"),
+        (replace(WAS_READY, kind="named"), False, LIMITS.dark, "tunnel-lost"),
+        (replace(WAS_READY, kind="token"), False, LIMITS.dark, "tunnel-lost"),
         (replace(QUIC, kind="token"), False, LIMITS.fallback, "quic-blocked"),
     ],
 )
