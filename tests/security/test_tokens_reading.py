@@ -5,11 +5,12 @@ the real OpenCode, and a planted file on it (SECURITY.md "API tokens").
 import contextlib
 import http.client
 import json
+import subprocess
 from urllib.parse import quote
 
 import pytest
 
-from tests.gateway.doubles import OK, Link
+from tests.gateway.doubles import OK, Link, tunnel_request
 from tests.opencode_lab.harness import Keeper
 from tests.security.test_signin_e2e import House, house, seen
 from tests.security.test_tokens import HANDSHAKE, METHODS, ORIGIN, ask, basic, bearer, full
@@ -31,8 +32,6 @@ def small(link: Link) -> None:
 
 MAY_READ = {
     "/event": set(),
-    "/experimental/session": {"archived", "cursor", "limit", "roots", "search", "start"},
-    "/global/event": set(),
     "/global/health": set(),
     "/permission": set(),
     "/question": set(),
@@ -103,7 +102,11 @@ def test_a_reading_token_chooses_no_folder(house: House, read: str, opencode: Ke
     for query in ("%64irectory=/", "limit=1;directory=/", "limit=1&limit=2", "director%79=/", "=x"):
         assert ask(house, bearer(read), target=f"/session?{query}").status == 403, query
     for name in ("x-opencode-directory", "X-OpenCode-Directory", "x-opencode-workspace"):
-        assert ask(house, bearer(read), f"{name}: /").status == 403, name
+        answer = ask(house, bearer(read), f"{name}: /")
+        assert (answer.status, answer.get("content-type")) == (403, "application/json"), name
+        told = json.loads(answer.body)  # as OpenCode's clients read a refusal
+        assert told["name"] == "Refused"
+        assert "may only look at sessions" in told["data"]["message"]
     assert seen(house) == before
 
 
@@ -143,3 +146,34 @@ def test_a_planted_file_stays_unread_on_the_real_opencode(
                 assert b"diary" not in answer.body
     listed = ask(house, bearer(read))
     assert (listed.status, isinstance(json.loads(listed.body), list)) == (200, True)
+
+
+def test_other_projects_sessions_stay_unknown_on_the_real_opencode(
+    house: House, full: str, read: str, opencode: Keeper
+) -> None:
+    """What tells of all projects at once would be a choice of folders too."""
+    house.gateway.set_upstream(opencode.upstream)
+    other = house.folder / "other"
+    other.mkdir()
+    git = ("git", "-C", str(other), "-c", "user.name=a", "-c", "user.email=a@example.com")
+    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run([*git, *words], check=True)
+    body = b'{"title": "elsewhere"}'
+    made = house.ask(
+        tunnel_request(
+            "POST", f"/session?directory={quote(str(other), safe='')}", bearer(full),
+            "Content-Type: application/json", f"Content-Length: {len(body)}", cookie=None,
+            body=body,
+        ),
+        "POST",
+    )  # fmt: skip
+    theirs = json.loads(made.body)["id"]
+    told = ask(house, bearer(full), target="/experimental/session").body
+    assert theirs in told.decode(), "else this test proves nothing"
+    for target in ("/experimental/session", "/experimental/session?limit=1", "/global/event"):
+        assert ask(house, bearer(read), target=target).status == 403
+    for target in MAY_READ:
+        if "{" not in target and target != "/event":
+            answer = ask(house, bearer(read), target=target)
+            assert answer.status == 200, target
+            assert theirs.encode() not in answer.body, target

@@ -57,7 +57,8 @@ class Answering(Wire):
             self._relay.deny(self._request, refusal.told)
         elif refusal.status == 403:
             self._relay.deny(self._request, refusal.why)
-        answer = answers.plain(refusal.status, refusal.why)
+        bears = self.principal is not None and self.principal.token
+        answer = (answers.for_api if bears else answers.plain)(refusal.status, refusal.why)
         if refusal.status == 429:
             answer = replace(answer, headers=(*answer.headers, ("retry-after", "1")))
         self._give_up(answer)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from nexus_tray.commands import AnyCommand, Outcome
 from nexus_tray.gateway.http import PREFIX, Channel, DoorKind, Principal, Request, Response
+from nexus_tray.gateway.relay.answers import for_api
 from nexus_tray.gateway.routes import Table
 from nexus_tray.gateway.signin.passwords import Passwords
 from nexus_tray.gateway.signin.second_factor import SecondFactor
@@ -173,7 +174,7 @@ class GatewaySite:
             return self._previews.stranger(request)
         if borne(request) is not None:
             self._world.tokens.refused(request.visitor.address)
-            return refusal(401, "token", "This API token is unknown, revoked, or no longer good.")
+            return for_api(401, "This API token is unknown, revoked, or no longer good.")
         if wants_page(request):
             # OpenCode's own front page shows a fresh browser nothing (FACTS.md); ours does
             leads_to = HOME if request.path == "/" else local_path(request.target)
