@@ -54,11 +54,11 @@ export function Access({ live, search }) {
     ${access && html`<${Trail} tick=${tick} live=${live} />`}</div>`;
 }
 
-function standing({ password, second_factor, devices }) {
+function standing({ password, second_factor, passkeys, devices }) {
   const many = devices.length;
   const who = many ? `${many} ${many === 1 ? "device is" : "devices are"} signed in.` : "No device is signed in.";
   if (!password) return `${who} No password is set, so there is no remote access.`;
-  return `${who} Whoever knows the password${second_factor ? " and has the second factor" : ""} can sign in.`;
+  return `${who} Whoever knows the password${second_factor ? " and has the second factor" : ""}${passkeys.length ? ", or holds a passkey," : ""} can sign in.`;
 }
 
 /** Everything at once: what it ends, what stays, and the way back, before and after. */
