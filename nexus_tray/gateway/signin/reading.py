@@ -6,8 +6,9 @@ WebSocket is a GET (SECURITY.md "API tokens"; ASVS 5.0 V8.2.1). So operations an
 named, and what is new in OpenCode is refused until somebody has looked at it.
 
 The list leads to the sessions of one project, that of the folder where OpenCode was started
-(folders without git are one project to it). What tells of all (`/experimental/session`, and `/global/event`
-with every message; measured on 1.18.33) is not on it. A session is shown to whoever knows its id.
+(folders without git are one project to it). What tells of all (`/experimental/session`, and
+`/global/event` with every message; measured on 1.18.33) is not on it. A session is shown to whoever
+knows its id.
 """
 
 import re
