@@ -289,7 +289,9 @@ def test_a_passkey_is_shown_with_its_place_and_revoked(doors: Doors, desk: Desk)
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     until(lambda: bool(desk.house.came))
     assert desk.house.came == [RevokePasskey(id="key-1")]
-    expect(page.get_by_text("has the second factor, or holds a passkey, can sign in")).to_be_visible()
+    expect(
+        page.get_by_text("has the second factor, or holds a passkey, can sign in")
+    ).to_be_visible()
     doors.change(passkeys=doors.now.passkeys[1:])
     expect(box.get_by_text("Ada’s phone")).to_have_count(0, timeout=15_000)
     expect(page.get_by_role("heading", name="Passkeys")).to_be_focused()
