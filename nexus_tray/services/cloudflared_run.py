@@ -25,7 +25,7 @@ from nexus_tray.services.cloudflared_kinds import QUICK, UNTOLD
 from nexus_tray.services.cloudflared_launch import Launch, Refusal, environment, prepare
 from nexus_tray.services.cloudflared_plan import Plan
 from nexus_tray.services.cloudflared_status import Reading, StatusPort
-from nexus_tray.services.cloudflared_watch import Verdict, Watch, ended, judge, strangers
+from nexus_tray.services.cloudflared_watch import DEAF, Verdict, Watch, ended, judge, strangers
 from nexus_tray.services.pipes import NOTICE
 from nexus_tray.services.process import ChildProcess
 from nexus_tray.services.public_visit import Seen
@@ -214,7 +214,9 @@ class Run:
             status, watch = self._status, self._watch
         reading = status.read() if status is not None else None
         with self._lock:
-            entries = tuple(self._entries)
+            entries, child = tuple(self._entries), self._child
+        if reading is None and child is not None and child.stopped:
+            return Verdict(DEAF, blame=True, up=True)  # nor is it starting, however long that takes
         watch, verdict = judge(
             watch,
             reading,

@@ -100,6 +100,16 @@ def starting() -> Reason:
     return reason("starting", "OpenCode is starting.")
 
 
+def stopped() -> Reason:
+    """It was stopped (SIGSTOP) before it was up."""
+    return reason(
+        "stopped",
+        "OpenCode was stopped from outside while it started.",
+        "It does nothing until it is told to go on.",
+        "If this lasts it is started again.",
+    )
+
+
 def busy() -> Reason:
     """It does not answer in time, but it works: left alone."""
     return reason(

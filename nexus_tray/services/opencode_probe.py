@@ -44,12 +44,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found. No reason: ready. `failure`: no retry cures it, end the run."""
+    """What a check found. No reason: ready. `failure`: no retry cures it, end the run. `up`: as in
+    `Probed`."""
 
     reason: Reason | None = None
     blame: bool = True
     failure: Failure | None = None
     facts: Facts | None = None
+    up: bool = False
 
 
 class Prober:

@@ -166,9 +166,16 @@ class Run:
         prober = None if self._deserted else self._prober
         verdict = Verdict(faults.unforeseen())
         try:
-            verdict = prober.check() if prober is not None else Verdict(faults.starting())
+            verdict = prober.check() if prober is not None else self._not_up()
         finally:  # an answer is promised, whatever is raised
             self._judged(verdict)
+
+    def _not_up(self) -> Verdict:
+        """It does not listen yet; who is stopped is not starting, however long that may take."""
+        child = self._child
+        if child is not None and child.stopped:
+            return Verdict(faults.stopped(), up=True)
+        return Verdict(faults.starting())
 
     def _judged(self, verdict: Verdict) -> None:
         if verdict.facts is not None:
@@ -177,7 +184,7 @@ class Run:
             with self._lock:
                 if not (self._stopping or self._deserted or self.over):
                     self._publish(self._upstream())
-        self._report(Probed(self._number, verdict.reason, blame=verdict.blame))
+        self._report(Probed(self._number, verdict.reason, blame=verdict.blame, up=verdict.up))
         if verdict.failure is not None:
             with self._lock:
                 self._failure = verdict.failure

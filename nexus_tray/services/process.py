@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from nexus_tray.services.pipes import PIPE_SIZE, Limits, OnLine, Output
 from nexus_tray.system import process_tree
 
@@ -118,6 +120,14 @@ class ChildProcess:
     def over(self) -> bool:
         """Whether the child and every descendant are gone."""
         return self._over
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody has stopped the child (SIGSTOP), so that it does nothing at all."""
+        try:
+            return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+        except psutil.Error:
+            return False
 
     def processes(self) -> set[process_tree.Identity]:
         """The child and its descendants as they run now. Takes 2-20 ms."""
