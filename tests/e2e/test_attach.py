@@ -1,5 +1,5 @@
 """A terminal elsewhere: OpenCode's own clients, with an API token of ours as their password,
-through the local door and through a named tunnel, to the OpenCode behind the whole program.
+through the local door, a named tunnel and a token tunnel, to the OpenCode behind it all.
 
 They take it as OPENCODE_SERVER_PASSWORD, send it as Basic authentication, without an Origin, and
 read an event stream by GET, which a quick tunnel would hold back (FACTS.md).
@@ -30,7 +30,7 @@ import pytest
 from tests.cloudflare.lab import Lab
 from tests.e2e.conftest import PASSWORD
 from tests.e2e.program import Program, wait_until
-from tests.e2e.test_tunnels import CODE, begin, import_zone, ready, run_cli
+from tests.e2e.test_tunnels import CODE, api, begin, import_zone, ready, remote, run_cli
 from tests.opencode_lab.harness import find_opencode
 
 CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z=>])")
@@ -199,6 +199,21 @@ def live(
         raise AssertionError(f"no event was shown:\n{terminal.shown[-3000:]}")
 
 
+def from_afar(program: Program, lab: Lab, folder: Path, token: str) -> None:
+    """A turn by `run --attach` and a live `attach`, at CODE, over the internet."""
+    here = address_here(program)
+    with Internet(lab.https_port) as internet:
+        far = elsewhere(
+            folder,
+            token,
+            HTTPS_PROXY=f"http://127.0.0.1:{internet.server_address[1]}",
+            NODE_EXTRA_CA_CERTS=str(lab.info["ca"]),
+        )
+        session = whole_turn(program, here, f"https://{CODE}", far, token, "from-afar")
+        live(program, here, f"https://{CODE}", far, token, session)
+        assert set(internet.asked) == {f"{CODE}:443"}
+
+
 def test_terminals_here_and_elsewhere(program: Program, lab: Lab, tmp_path: Path) -> None:
     begin(program)
     import_zone(program, lab)
@@ -211,18 +226,32 @@ def test_terminals_here_and_elsewhere(program: Program, lab: Lab, tmp_path: Path
     live(program, here, here, there, token, session)
 
     ready(program, "home")
-    with Internet(lab.https_port) as internet:
-        far = elsewhere(
-            tmp_path,
-            token,
-            HTTPS_PROXY=f"http://127.0.0.1:{internet.server_address[1]}",
-            NODE_EXTRA_CA_CERTS=str(lab.info["ca"]),
-        )
-        session = whole_turn(program, here, f"https://{CODE}", far, token, "from-afar")
-        live(program, here, f"https://{CODE}", far, token, session)
-        assert set(internet.asked) == {f"{CODE}:443"}
+    from_afar(program, lab, tmp_path, token)
     rows = [json.loads(line) for line in run_cli(program, "audit", "--json").splitlines()]
     used = [row["address"] for row in rows if row["event"] == "token-used"]
     assert sorted(used) == ["203.0.113.7", "local"]
     kept = program.cli("logs", "-n", "10000").stdout + json.dumps(rows)
     assert token not in kept
+
+
+def test_a_terminal_elsewhere_through_a_token_tunnel(
+    program: Program, lab: Lab, tmp_path: Path
+) -> None:
+    """A tunnel that is configured at Cloudflare, and runs by its token alone."""
+    begin(program)
+    account = f"/accounts/{lab.info['account']}/cfd_tunnel"
+    made = api(lab, "POST", account, {"name": "office", "config_src": "cloudflare"})
+    route = {"type": "dns", "user_hostname": CODE}
+    api(lab, "PUT", f"/zones/{lab.info['zone']}/tunnels/{made['id']}/routes", route)
+    run_cli(program, "secret", "unlock", given="where the token is kept\n")  # there is no keyring
+    create = ("tunnel", "create", "office", "--kind", "token", "--host", CODE)
+    run_cli(program, *create, given=f"cloudflared service install {made['token']}\n")
+    [report] = json.loads(run_cli(program, "tunnel", "list", "--json"))["tunnels"]
+    remote(lab, made["id"], report["origin"])
+    ready(program, "office")
+    token = make_token(program)
+    from_afar(program, lab, tmp_path, token)
+    [row] = json.loads(run_cli(program, "token", "list", "--json"))
+    run_cli(program, "token", "revoke", row["id"])
+    fields = {"authorization": f"Bearer {token}"}
+    assert lab.visit(CODE, "/session", accept="application/json", **fields)[0] == 401
