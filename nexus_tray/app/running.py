@@ -17,7 +17,8 @@ from nexus_tray.app import face, first_start
 from nexus_tray.app.at_login import at_login
 from nexus_tray.app.program import Program
 from nexus_tray.commands import ShowWindow
-from nexus_tray.model import Problem
+from nexus_tray.desktop import last_word
+from nexus_tray.model import Problem, Reason
 from nexus_tray.paths import Paths
 from nexus_tray.system import guard, instance
 from nexus_tray.system.autostart import AtLogin
@@ -43,7 +44,7 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
     except Problem as problem:
         sys.stderr.write(f"nexus-tray: {problem.reason}\n")
         if problem.reason.code != instance.ALREADY_RUNNING.code:
-            return guard.REFUSED
+            return _refused(problem.reason, headless=headless)
         if not headless:
             _show_the_other(paths)
         return guard.ALREADY_RUNNING
@@ -62,7 +63,7 @@ def run_program(paths: Paths, directory: Path, *, headless: bool) -> int:
         program.wait()
     except Problem as problem:  # such as a full disk: its local API could not be told of
         sys.stderr.write(f"nexus-tray: {problem.reason}\n")
-        return guard.REFUSED
+        return _refused(problem.reason, headless=headless)
     finally:
         in_time = program.close()
     if not in_time:
@@ -83,6 +84,13 @@ def _greet(program: Program, *, headless: bool) -> None:
         name="first start",
         daemon=True,
     ).start()
+
+
+def _refused(reason: Reason, *, headless: bool) -> int:
+    """It cannot start. At login there is no terminal, so the desktop is told too."""
+    if not headless:
+        last_word.tell(reason, os.environ)
+    return guard.REFUSED
 
 
 def _show_the_other(paths: Paths) -> None:
