@@ -373,7 +373,8 @@ def test_a_preview_host_has_no_part_in_it(home: House, key: Authenticator) -> No
 def test_adding_asks_for_the_password_and_the_code_again(home: House) -> None:
     inside, vault = Browser(home).sign_in(), home.world.vault
     assert inside.post("passkey-begin").status == 403
-    assert inside.post("passkey-begin", password="not the password").status == 403
+    refused = inside.post("passkey-begin", password="not the password")
+    assert (refused.status, json.loads(refused.body)["error"]) == (403, "asked-again-wrong")
     assert inside.post("passkey-add", answer="{}").status == 403
     codes = vault.factor.turn_on("factor", 0)
     assert inside.post("passkey-begin", password=PASSWORD).status == 403
@@ -395,9 +396,36 @@ def test_asking_again_is_locked_after_some_failures(home: House) -> None:
     inside = Browser(home).sign_in()
     for _ in range(5):
         inside.post("passkey-begin", password="not the password")
-    assert b"too often" in inside.post("passkey-begin", password=PASSWORD).body
+    refused = inside.post("passkey-begin", password=PASSWORD)
+    assert (refused.status, json.loads(refused.body)["error"]) == (403, "asked-again-locked")
+    page = inside.post("passkey-remove", id="x", password=PASSWORD)
+    assert (page.status, b"too often" in page.body) == (403, True)
     # nor does it shut the sign-in page, nor somebody else's session
     assert Browser(home).sign_in().post("passkey-begin", password=PASSWORD).status == 200
+
+
+def test_asking_again_waits_for_no_crowd(home: House) -> None:
+    """Where the verifications of a flood fill the queue, nothing is added to it."""
+    inside, passwords = Browser(home).sign_in(), home.world.vault.passwords
+    waiting, passwords.waiting = passwords.waiting, 99
+    try:
+        refused = inside.post("passkey-begin", password=PASSWORD)
+    finally:
+        passwords.waiting = waiting
+    assert (refused.status, json.loads(refused.body)["error"]) == (403, "asked-again-crowded")
+    assert inside.post("passkey-begin", password=PASSWORD).status == 200
+
+
+def test_one_is_removed_with_the_password(home: House, key: Authenticator) -> None:
+    inside = Browser(home).sign_in()
+    [row] = home.world.vault.passkeys.all()
+    assert inside.post("passkey-remove", id=row.id, password="not the password").status == 403
+    assert len(home.world.vault.passkeys.all()) == 1
+    for note in ("removed", "gone"):
+        answer = inside.post("passkey-remove", id=row.id, password=PASSWORD)
+        assert (answer.status, answer.get("location")) == (303, f"/_nexus/passkeys?note={note}")
+    assert home.world.vault.passkeys.all() == []
+    assert inside.is_in
 
 
 WRONG_NEW: dict[str, dict[str, Any]] = {
