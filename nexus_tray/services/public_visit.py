@@ -18,6 +18,7 @@ import http.client
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +31,10 @@ from nexus_tray.services.public_certificate import Certificate
 from nexus_tray.services.resolver import NoResolver, NoSuchName, resolve
 
 LIMIT = 5.0
-"""Seconds that each step may take: connecting, and the answer."""
+"""Seconds that each step may take: connecting, and the answer's next byte."""
+
+WHOLE = 10.0
+"""Seconds that an answer may take as a whole; one that drips, or never ends, is cut off."""
 
 REFUSED_AT_THE_DOOR = b"This request did not come through a tunnel of this machine."
 """How the gateway refuses what lacks a known secret (gateway/doors.py)."""
@@ -162,11 +166,11 @@ def _ask(secure: ssl.SSLSocket, met: Visit, question: Question) -> Visit:
     )
     began = time.monotonic()
     try:
-        secure.sendall(request.encode("ascii"))
-        with _reading(secure) as answer:
+        with _cut_off_after(WHOLE, secure), _reading(secure) as answer:
+            secure.sendall(request.encode("ascii"))
             answer.begin()
             took = (time.monotonic() - began) * 1000
-            body = answer.read(_MOST)
+            body = _body(answer)
     except (OSError, http.client.HTTPException):
         return met
     met = replace(met, status=answer.status, date=_epoch(answer.getheader("Date")))
@@ -176,6 +180,32 @@ def _ask(secure: ssl.SSLSocket, met: Visit, question: Question) -> Visit:
             seen = Seen.OURS if said is Answer.OURS else Seen.ASTRAY
             return replace(met, seen=seen, round_trip_ms=round(took, 1))
     return _other(met, answer, body)
+
+
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    """As much of it as counts, and as came: whose page it is shows at its beginning."""
+    try:
+        return answer.read(_MOST)
+    except http.client.IncompleteRead as short:
+        return short.partial
+
+
+@contextlib.contextmanager
+def _cut_off_after(seconds: float, secure: ssl.SSLSocket) -> Iterator[None]:
+    """End the connection then, wherever whoever uses it waits."""
+    # the plain socket's own: a TLS socket's would take its state from the thread that reads
+    timer = threading.Timer(seconds, _end, (secure,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _end(secure: ssl.SSLSocket) -> None:
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(secure, socket.SHUT_RDWR)
 
 
 def _other(met: Visit, answer: http.client.HTTPResponse, body: bytes) -> Visit:

@@ -1,6 +1,6 @@
 """What a test needs of the machine, and that its lack is seen.
 
-A test that cannot run here is skipped, and pytest says why at the end (`-rs` in pyproject.toml);
+A test that cannot run here is skipped, and pytest says why at the end (`-ra` in pyproject.toml);
 where `NEXUS_TRAY_TESTS=whole` is set, for a machine that has everything, it fails instead.
 """
 

@@ -238,3 +238,34 @@ def test_the_whole_chain_is_told_where_python_tells_it() -> None:
     read = public_certificate.verified(cast("ssl.SSLSocket", Told(*chain)))
     assert (read.chain[0], read.chain[2], len(read.chain)) == (HOST, "Root", 3)
     assert read.issuer == "Lab"
+
+
+def drips(start: bytes, piece: bytes) -> Callable[[bytes], Iterator[bytes]]:
+    """Never ends, and never lets one wait long for the next byte."""
+
+    def answer(head: bytes) -> Iterator[bytes]:
+        yield start
+        for _ in range(200):
+            time.sleep(0.05)
+            yield piece
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("start", "piece", "seen"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", Seen.FOREIGN),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b".", Seen.FOREIGN),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"data: x\n\n", Seen.FOREIGN),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n.\r\n", Seen.FOREIGN),
+    ],
+)
+def test_an_answer_that_never_ends_holds_no_visit_for_ever(
+    authority: Authority, start: bytes, piece: bytes, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another service at our name may well stream; the next visit must come nevertheless."""
+    monkeypatch.setattr(public_visit, "WHOLE", 0.5)
+    began = time.monotonic()
+    assert at(authority.place(drips(start, piece)), authority).seen is seen
+    assert time.monotonic() - began < 3

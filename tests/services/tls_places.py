@@ -5,15 +5,15 @@ import datetime
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import trustme
 
 HOST = "code.example.com"
 
-Script = Callable[[bytes], bytes | None]
-"""From a request's head to the answer; None: silence."""
+Script = Callable[[bytes], bytes | Iterable[bytes] | None]
+"""From a request's head to the answer, or its pieces; None: silence."""
 
 
 class TlsPlace:
@@ -53,7 +53,8 @@ class TlsPlace:
                 if answer is None:
                     self._over.wait(20)
                 else:
-                    secure.sendall(answer)
+                    for piece in [answer] if isinstance(answer, bytes) else answer:
+                        secure.sendall(piece)
 
     def close(self) -> None:
         self._over.set()
