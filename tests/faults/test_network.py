@@ -212,8 +212,14 @@ def test_a_wall_that_begins_to_block_udp_costs_a_known_tunnel_no_address(away: E
     away.cable.change(no_udp=[7844])
     began = time.monotonic()
     after = away.until(
-        lambda s: s.state is S.RUNNING and s.facts.transport == "http2", "HTTP/2", 240, OFFICE
+        lambda s: s.facts.connections and s.facts.transport == "http2" and s.reason,
+        "HTTP/2",
+        240,
+        OFFICE,
     )
     print(f"\nby HTTP/2 after {time.monotonic() - began:.0f} s")
+    assert after.reason is not None  # Cloudflare leads it to the socket: what that costs is said
+    assert after.reason.code == "tunnel-no-websockets"
+    assert "URL 127.0.0.1:" in after.reason.cure
     assert after.facts.address == f"https://{HOST}"
     assert away.visit(after) == 401

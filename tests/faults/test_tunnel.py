@@ -22,6 +22,7 @@ from nexus_tray.services import binaries
 from nexus_tray.services.cloudflared_watch import Limits
 from tests.cloudflare.lab import STANDIN, Lab, real_cloudflared, until
 from tests.cloudflare.path import Path
+from tests.services.test_cloudflared_known import by_token, named
 
 S = ServiceState
 PROGRAM = real_cloudflared() or STANDIN
@@ -212,14 +213,21 @@ def test_where_udp_is_blocked_http2_is_used_and_shown(path: Path) -> None:
 # SECURITY.md 25: the user's own configuration and variables
 
 
-def test_the_users_own_cloudflared_changes_nothing(path: Path) -> None:
-    own = path.folder / ".cloudflared" / "config.yml"
-    own.parent.mkdir(mode=0o700)
-    own.write_text('{"ingress": [{"service": "http_status:404"}], "protocol": "http2"}')
-    (own.parent / "cert.pem").write_text("not a certificate")
-    hostile = {
+HOST = "code.lab.example"
+
+
+def hostile(path: Path) -> dict[str, str]:
+    """What a person's own use of cloudflared may have left in the environment, and worse."""
+    return {
         "TUNNEL_URL": "http://127.0.0.1:22",
         "TUNNEL_TOKEN": "not-a-token",
+        "TUNNEL_TOKEN_FILE": "/nowhere",
+        "TUNNEL_CRED_FILE": "/nowhere",
+        "TUNNEL_CRED_CONTENTS": "{}",
+        "TUNNEL_ORIGIN_CERT": "/nowhere",
+        "TUNNEL_NAME": "another",
+        "TUNNEL_HOSTNAME": "another.example.com",
+        "TUNNEL_CONFIG": str(path.folder / ".cloudflared" / "config.yml"),
         "TUNNEL_METRICS": "0.0.0.0:1",
         "TUNNEL_TAG": "Gw=forged",
         "TUNNEL_HELLO_WORLD": "true",
@@ -227,13 +235,29 @@ def test_the_users_own_cloudflared_changes_nothing(path: Path) -> None:
         "TUNNEL_TRANSPORT_PROTOCOL": "pigeon",
         "TUNNEL_EDGE": "192.0.2.1:7844",
         "TUNNEL_LOGFILE": str(path.folder / "leak.log"),
+        "TUNNEL_RETRIES": "x",
         "NO_AUTOUPDATE": "false",
+        "STDIN_CONTROL": "false",
         "HTTP_PROXY": "http://127.0.0.1:1",
         "http_proxy": "http://127.0.0.1:1",
         "HTTPS_PROXY": "http://127.0.0.1:1",
         "ALL_PROXY": "socks5://127.0.0.1:1",
     }
-    path.supervise(path.driver(environment=hostile))
+
+
+@pytest.mark.parametrize("kind", ["quick", "named", "token"])
+def test_the_users_own_cloudflared_changes_nothing(path: Path, kind: str) -> None:
+    own = path.folder / ".cloudflared" / "config.yml"
+    own.parent.mkdir(mode=0o700)
+    own.write_text('{"ingress": [{"service": "http_status:404"}], "protocol": "http2"}')
+    (own.parent / "cert.pem").write_text("not a certificate")
+    identity = None
+    if kind != "quick":
+        path.stable = True
+        made = path.lab.make_tunnel(HOST)
+        identity = by_token(made) if kind == "token" else named(path, made)
+    driver = path.driver(environment=hostile(path), identity=identity, routes=lambda: (HOST,))
+    path.supervise(driver)
     service = path.until(lambda s: s.state is S.RUNNING and s.facts.address, "running")
     assert service.facts.transport == "quic"
     assert path.visit(service) == 200
@@ -241,6 +265,7 @@ def test_the_users_own_cloudflared_changes_nothing(path: Path) -> None:
     environment = FilePath(f"/proc/{service.facts.pid}/environ").read_bytes().split(b"\0")
     names = {entry.partition(b"=")[0].decode() for entry in environment if entry}
     ours = {"TUNNEL_TAG", "TUNNEL_EDGE", "TUNNEL_CACERT", "TUNNEL_NO_PRECHECKS"}
+    ours |= {"TUNNEL_TOKEN"} if kind == "token" else set()
     assert {name for name in names if name.startswith("TUNNEL_")} == ours
     assert names.isdisjoint(("HTTP_PROXY", "http_proxy"))  # through it, it would ask for us
 
