@@ -1,5 +1,6 @@
 """The first page in a real browser: what it says, what its buttons do, how it stays true."""
 
+import os
 import time
 
 import msgspec
@@ -24,6 +25,7 @@ from nexus_tray.model import (
     Reason,
     ServiceState,
 )
+from nexus_tray.services.memory_cap import recycled, waits
 from tests.api.doubles import until
 from tests.dashboard.conftest import Desk
 from tests.dashboard.house import (
@@ -77,6 +79,24 @@ def test_it_follows_what_happens_and_says_what_to_do(desk: Desk) -> None:
     until(lambda: desk.house.came == [RestartService(name="quick")])
     desk.house.journal.note("The lamp is lit", "quick")
     expect(page.get_by_text("The lamp is lit")).to_be_visible()
+
+
+def test_what_is_worth_knowing_of_what_runs_stands_at_its_service(desk: Desk) -> None:
+    page, now = desk.open(), time.time()
+    opencode = page.get_by_role("region", name="OpenCode", exact=True)
+    for said in (waits(2**31 + 2**29, 2**31), recycled(2**31 + 2**29, 2**31)):
+        seen = tuple(
+            msgspec.structs.replace(one, notice=said) if one.name == "opencode" else one
+            for one in services(now)
+        )
+        well(desk.house, now, services=seen)
+        expect(opencode).to_contain_text(said.what)
+        expect(opencode).to_contain_text(said.meaning)
+        expect(page.locator("h1")).to_have_text("Reachable from anywhere")
+    if folder := os.environ.get("NEXUS_TRAY_PICTURES"):
+        page.screenshot(path=f"{folder}/notice.png", full_page=True)
+    well(desk.house, now)
+    expect(opencode).not_to_contain_text("memory, more than")
 
 
 def test_services_are_started_stopped_and_restarted(desk: Desk) -> None:

@@ -47,7 +47,7 @@ export function ServiceCard({ service, activity, said }) {
     <div class="row between"><h2 id=${id}>${title(service)}</h2><${State} kind=${kind} word=${held ? "Held back" : word} /></div>
     ${service.reason && html`<div class="note ${held ? "busy" : "down"}">
       <${Why} reason=${said?.code === service.reason.code ? { what: said.what } : service.reason} /></div>`}
-    ${service.notice && html`<div class="note"><${Why} reason=${service.notice} /></div>`}
+    ${service.notice && html`<div class="note busy"><${Why} reason=${service.notice} /></div>`}
     ${service.next_try_at != null && html`<p class="dim">Next try in ${span(Math.max(0, service.next_try_at - now))}.</p>`}
     <dl>${facts(service, activity, now).map(([name, value]) => html`<${Fact} name=${name}>${value}<//>`)}</dl>
     <${Failure} error=${error} />
