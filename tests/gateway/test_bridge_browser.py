@@ -328,6 +328,42 @@ def test_after_ten_minutes_of_sleep_nothing_is_missing_or_doubled(
     assert phone.loads == 1
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_ten_real_minutes_without_network_lose_and_double_nothing(
+    phone: Phone, talk: Talk, witness: Witness
+) -> None:
+    """The page is awake, tries in vain, and the clock is nobody's to turn."""
+    phone.open(talk)
+    phone.record()
+    talk.say("before")
+    phone.sees("You said: before")
+    phone.house.edge.down = True
+    phone.house.edge.cut()
+    end, turns = time.monotonic() + 600, 1
+
+    def all_ended() -> bool:
+        return idle(witness.seen, talk.id) >= turns
+
+    while time.monotonic() < end:
+        talk.say(f"turn {turns} while you are away")
+        turns += 1
+        phone.until("its end", all_ended, 60)
+        phone.page.wait_for_timeout(20_000)
+    assert "while you are away" not in phone.text()
+    phone.house.edge.down = False
+    began = time.monotonic()
+    phone.sees(f"You said: turn {turns - 1} while", seconds=60)
+    print(f"{turns - 1} turns shown {time.monotonic() - began:.1f} s after the network's return")
+    assert phone.loads == 1
+    phone.until("all events", lambda: idle(phone.recorded(), talk.id) >= turns, 30)
+    agree(phone, witness, talk)
+    # the page draws only what is near to the eye
+    drawn = [int(one) for one in re.findall(r"You said: turn (\d+) while", phone.text())]
+    assert drawn == list(range(drawn[0], turns)), "none missing, none twice, in order"
+    assert len(drawn) >= 3
+
+
 def test_a_line_that_breaks_again_and_again_loses_and_doubles_nothing(
     phone: Phone, talk: Talk, witness: Witness
 ) -> None:
