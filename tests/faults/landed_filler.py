@@ -118,6 +118,10 @@ def sign_in(paths: Any) -> None:
     trail.record(audit.AuditEvent("sign-in-failed"), "", "198.51.100.9", "wrong")
     if pairings := there("store.pairings"):
         pairings.Pairings(database, trail, clock).make(HOST, "My phone")
+    if passkeys := there("store.passkeys"):
+        made = passkeys.NewPasskey(b"a credential", b"a public key", 7, HOST, "My key")
+        stands = {"session_id": "at-tunnel", "password_id": kept.password().id}
+        passkeys.Passkeys(database, trail, clock).add(made, "owner", "local", **stands)
     if tokens := there("store.api_tokens"):
         tokens.ApiTokens(database, trail, clock).make("laptop", "full", 30)
     if factor := there("store.second_factor"):
