@@ -115,7 +115,7 @@ def kept(
             supervisor.post(OPENCODE, Restart())
 
     return LockedSecrets(
-        secrets.locked, lambda reason: supervisor.set_notice(GATEWAY, reason), reapply, opened
+        secrets.out_of_reach, lambda reason: supervisor.set_notice(GATEWAY, reason), reapply, opened
     )
 
 

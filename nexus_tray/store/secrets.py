@@ -80,7 +80,7 @@ class SecretStore:
             return SecretState(place=place, reason=problem.reason)
         return SecretState(place=SecretPlace.KEYRING)
 
-    def locked(self) -> Reason | None:
+    def out_of_reach(self) -> Reason | None:
         """Why what is stored is out of reach, if there is something; None: nothing is, or there is
         no keyring. Answers within the time limit, and opens no window of a Secret Service."""
         if self._path.exists():
