@@ -15,7 +15,14 @@ from nexus_tray.reports import Bundle, Examination
 
 def enter(arguments: Sequence[str]) -> int:
     """Carry out a command line; the exit code."""
-    return cli.main(arguments, run=_run, connect=connect, examine=_examine, bundle=_bundle)
+    return cli.main(
+        arguments,
+        run=_run,
+        connect=connect,
+        examine=_examine,
+        bundle=_bundle,
+        selftest=_selftest,
+    )
 
 
 def _run(options: cli.RunOptions) -> int:
@@ -29,6 +36,12 @@ def _examine(paths: Paths) -> Examination:
     from nexus_tray.app.doctor import alone
 
     return alone(paths, os.environ, Path.cwd())
+
+
+def _selftest() -> Examination:
+    from nexus_tray.app.selftest import selftest
+
+    return selftest(os.environ)
 
 
 def _bundle(paths: Paths) -> Bundle:

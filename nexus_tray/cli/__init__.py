@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from nexus_tray.cli import doctor
 from nexus_tray.cli.console import Console, Exit, real_console
 from nexus_tray.cli.parser import build
 from nexus_tray.core.backend import Backend
@@ -33,12 +34,14 @@ def main(
     connect: Callable[[Paths], Backend],
     examine: Callable[[Paths], Examination] | None = None,
     bundle: Callable[[Paths], Bundle] | None = None,
+    selftest: Callable[[], Examination] | None = None,
     console: Console | None = None,
 ) -> int:
     """Carry out one command line (without the program's name); the exit code (`Exit`).
 
     `run` becomes the program and returns its exit code. `connect` gives the running
     instance or raises Problem "not-running"; `examine` and `bundle` then stand in for `doctor`.
+    `selftest` needs no instance.
     Wrong usage raises SystemExit(2), as argparse does.
     """
     console = console or real_console(os.environ)
@@ -47,6 +50,8 @@ def main(
         return run(RunOptions(headless=options.headless, directory=options.directory))
     console = replace(console, json=options.json)
     try:
+        if options.action is doctor.tell and selftest is not None:
+            return int(doctor.tell(selftest(), options, console))
         instead = bundle if getattr(options, "bundle", "") else examine
         code = _act(options, console, connect, instead)
         console.out.flush()  # here, where a reader that left is expected

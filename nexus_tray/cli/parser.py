@@ -41,6 +41,8 @@ def build() -> argparse.ArgumentParser:
     _add_autostart(nouns)
     _add_doctor(nouns)
     _add_programs(nouns)
+    text = "try whether this build can do its work; touches nothing that runs"
+    _verb(nouns, "selftest", doctor.tell, text).set_defaults(report=False)
     ending = _verb(nouns, "quit", actions.quit_program, "end the program in order")
     ending.add_argument("--no-wait", action="store_true", help="do not wait until it has ended")
     return parser
