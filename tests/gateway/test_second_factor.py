@@ -8,6 +8,7 @@ import pyotp
 import pytest
 
 from nexus_tray.gateway.http import Response
+from nexus_tray.gateway.signin import signing_in
 from nexus_tray.gateway.signin.second_factor import step_of
 
 from .site_world import SiteWorld, field_of, open_site, page, post
@@ -211,3 +212,26 @@ def test_a_used_code_is_told_as_a_wrong_one(world: SiteWorld) -> None:
     assert sign_in(world, code(world)).status == 303
     assert sign_in(world, code(world)).status == 403
     assert world.vault.events()[-1][3] == "right password, wrong code"
+
+
+def test_who_has_the_password_cannot_try_codes_from_many_addresses(
+    world: SiteWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And shuts no other way in: recovery codes, sessions and pairing do not rest on it."""
+    monkeypatch.setattr(signing_in, "FLOOR_SECONDS", 0.0)
+    world.with_monotonic_of_the_vault()
+    monotonic = world.vault.monotonic
+    codes = turn_on(world)
+    let_through = 0
+    for number in range(90):  # within an hour
+        monotonic.now += 40
+        assert sign_in(world, "000000", who=f"198.51.100.{number}").status == 403
+        let_through += world.vault.events()[-1][3] == "right password, wrong code"
+    assert let_through < 20
+    assert sign_in(world, code(world), who="192.0.2.7").status == 403
+    told = "right password, but too many wrong codes before"
+    assert world.vault.events()[-1][3] == told
+    assert sign_in(world, codes[0], who="192.0.2.7").status == 303
+    monotonic.now += 900
+    assert sign_in(world, code(world), who="192.0.2.8").status == 303
+    assert sign_in(world, code(world, 1), who="192.0.2.8").status == 303  # forgotten with it

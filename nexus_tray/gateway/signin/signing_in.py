@@ -12,6 +12,12 @@ passwords are answered at once; they are told apart anyway.
 The keyring, which has what codes are checked with, is asked after the gate only, by attempts
 that are counted, once for all who wait for it and never for long (`FETCH_SECONDS`). While it
 gives nothing, codes of the authenticator meet one answer, whatever the password and the gate.
+
+Whoever has the password may not try codes from many addresses for long: three of a million are
+good at any moment, so with a hundred tries an hour one would be found within months. Wrong ones
+after the right password are slowed down for everybody together, as an address's are; recovery
+codes, which cannot be guessed, and all other ways in stay open (ASVS 5.0 V6.3.1; NIST SP 800-63B
+5.2.2).
 """
 
 import asyncio
@@ -84,6 +90,9 @@ Answer = SignedIn | Refused | ComeBack
 
 WRONG = "wrong password"
 WRONG_CODE = "right password, wrong code"
+CODES_LOCKED = "right password, but too many wrong codes before"
+EVERYBODY = "codes"
+"""Wrong codes count as one address's, whoever sends them."""
 CHANGED = "the password or the second factor was changed meanwhile"
 UNCHECKED = "the code could not be checked: its secret cannot be read"
 
@@ -135,6 +144,7 @@ class SignIn:
         self._run = run
         self._monotonic = monotonic
         self._lockout = lockout or Lockout()
+        self._codes = Lockout(window=0.0)  # of one-time codes after the right password
         self._fetching: asyncio.Future[Factor] | None = None
 
     async def asks_for_code(self) -> bool:
@@ -205,7 +215,17 @@ class SignIn:
         judged = self._factor.without() if factor is None else self._factor.judge(factor, code)
         if not await self._passwords.verify(tried.stored.hash, tried.password):
             return WRONG
-        return WRONG_CODE if judged is None else await self._welcome(tried, judged)
+        if factor is None or not needs_secret(code):
+            return WRONG_CODE if judged is None else await self._welcome(tried, judged)
+        began = self._monotonic()
+        if self._codes.begin(EVERYBODY, began) is not Gate.OPEN:
+            return CODES_LOCKED
+        if judged is None:
+            return WRONG_CODE
+        answer = await self._welcome(tried, judged)
+        if isinstance(answer, SignedIn):
+            self._codes.succeeded(EVERYBODY, began)
+        return answer
 
     def _pace(self) -> float:
         slowest = self._passwords.slowest()
