@@ -179,8 +179,8 @@ class AccessSettings(Section, frozen=True):
     that one device may send (0: no limit). `device_kilobytes_out`: kilobytes a second that one
     device may get (0: no limit). `total_kilobytes_in`: kilobytes a second that all together may
     send (0: no limit). `total_kilobytes_out`: kilobytes a second that all together may get (0: no
-    limit). `idle_minutes`: remote access closes when nobody asked for anything for so long, never
-    while OpenCode works (0: it stays open).
+    limit). `idle_minutes`: without a request, after which remote access closes, never while
+    OpenCode works (0: it stays open).
     """
 
     allow_addresses: tuple[Network, ...] = ()

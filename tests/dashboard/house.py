@@ -136,6 +136,7 @@ def well(house: House[Any], now: float, **changes: Any) -> Snapshot:
         "path": tuple(PathHop(hop=h, state=HopState.UP, text=t) for h, t in texts.items()),
         "services": services(now),
         "activity": Activity(sessions=sessions(now)),
+        "jobs": (),
         **changes,
     }
     return house.say(**given)

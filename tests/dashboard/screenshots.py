@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from nexus_tray.model import Activity, Level, LogQuery
 from nexus_tray.paths import find
+from nexus_tray.reports import Access
 from tests.api.doubles import House, StoredLogs, stored_house, until
 from tests.dashboard import house as made
 from tests.dashboard import tunnel_house as tunnels
@@ -34,6 +35,10 @@ TALLEST = 2600
 """Pixels; what lies below on a page of many rows says nothing new."""
 LARGE_TEXT = 1600
 """The width that is also taken with text at 200 %."""
+
+
+PARTS = {"access": "rules", "tunnels": "network-door"}
+"""Of long pages, a part that is pictured by itself: by what labels it."""
 
 
 def places() -> dict[str, str]:
@@ -55,13 +60,24 @@ LINES = (
 )  # fmt: skip
 
 
+def entrances(now: float) -> Access:
+    """As the tests have them, but for the hostile name among the devices."""
+    told = made.entrances(now)
+    named = [
+        one if one.name.isprintable() and "<" not in one.name
+        else msgspec.structs.replace(one, name="Firefox on Linux")
+        for one in told.devices
+    ]  # fmt: skip
+    return msgspec.structs.replace(told, devices=tuple(named))
+
+
 def furnish(house: House[StoredLogs]) -> None:
     """Notes, log lines and what the doctor found."""
     house.reports = dataclasses.replace(
         house.reports,
         examine=lambda: made.examined(time.time()),
-        access=lambda: made.entrances(time.time()),
-        audit=lambda query: made.found(made.entrances(time.time()), query),
+        access=lambda: entrances(time.time()),
+        audit=lambda query: made.found(entrances(time.time()), query),
     )
     house.reports = dataclasses.replace(
         house.reports, traffic=lambda query: made.passed(query, time.time())
@@ -110,12 +126,16 @@ def shoot(browser: Browser, folder: Path, *, every: bool = False) -> None:
                     )  # fmt: skip
                     page = context.new_page()
                     page.goto(server.invite())
+                    page.wait_for_selector("main h1")  # let in, which it stays in this tab
                     for place, path in places().items():
                         arrange(house, place)
+                        page.goto("about:blank")  # or the page before is seen for this one
                         page.goto(f"{server.url}/#{path}")
                         if place == "tunnels-new":
                             begin(page)
                         look(page, folder / f"dashboard-{place}-{width}-{theme}.png")
+                        if place in PARTS:
+                            part(page, PARTS[place], folder, f"{width}-{theme}")
                         if every and width == LARGE_TEXT:
                             large(page, folder / f"dashboard-{place}-large-{theme}.png")
                     context.close()
@@ -140,6 +160,14 @@ def look(page: Page, to: Path) -> None:
         page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(400)  # what comes by the stream has been drawn by then
     pack(page.screenshot(full_page=True), to, tallest=TALLEST)
+
+
+def part(page: Page, label: str, folder: Path, which: str) -> None:
+    """One section, with all that is folded in it."""
+    section = page.locator(f"section[aria-labelledby={label}]")
+    for folded in section.locator("details").all():
+        folded.evaluate("e => { e.open = true }")
+    pack(section.screenshot(), folder / f"dashboard-{label}-{which}.png", tallest=TALLEST)
 
 
 def large(page: Page, to: Path) -> None:

@@ -4,21 +4,29 @@ import contextlib
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
 from playwright.sync_api import Browser, Route, ViewportSize
 
 from nexus_tray.gateway.bounds import Bounds
 from nexus_tray.gateway.server import Gateway
 from nexus_tray.gateway.site import pages
-from nexus_tray.model import Activity
+from nexus_tray.model import Activity, OpenCodeSession, Question, SessionState
+from nexus_tray.reports import Message
 from tests.gateway.doubles import RawUpstream, no_shape
 from tests.gateway.site_world import PERMISSION, QUESTION, SESSIONS, open_site
 from tests.screenshots.picture import pack
 
 SIZE = ViewportSize(width=390, height=760)
+PAGES = (
+    ("session", "session?id=ses_1", "#said article"),
+    ("session-interrupted", "session?id=ses_3", "#said article"),
+    ("new-session", "new", "textarea"),
+)
+"""What else is pictured: its name, its address, and what is there once it is drawn."""
 
 
 def shoot(browser: Browser, folder: Path, home: Path) -> None:
-    """Sign-in and the first page, in both themes."""
+    """Sign-in, the first page, a session and a new one, in both themes."""
     with contextlib.ExitStack() as ending:
         world = open_site(home, now=time.time())
         ending.callback(world.close)
@@ -28,7 +36,9 @@ def shoot(browser: Browser, folder: Path, home: Path) -> None:
         ending.callback(gateway.close)
         gateway.start()
         gateway.set_upstream(upstream.upstream)
-        world.change(activity=Activity(sessions=SESSIONS, questions=(PERMISSION, QUESTION)))
+        said_at = time.time()
+        world.said = SAID
+        world.change(activity=Activity(sessions=sessions(said_at), questions=asked(said_at)))
         origin = f"http://127.0.0.1:{gateway.local_port}"
         for theme in ("light", "dark"):
             context = browser.new_context(
@@ -42,7 +52,39 @@ def shoot(browser: Browser, folder: Path, home: Path) -> None:
             page.goto(f"{origin}/_nexus/enter?ticket={ticket}")
             page.locator(".sess").first.wait_for()
             pack(page.screenshot(full_page=True), folder / f"phone-sessions-{theme}.png")
+            for name, link, shown in PAGES:
+                page.goto(f"{origin}/_nexus/{link}")
+                page.locator(shown).first.wait_for()
+                pack(page.screenshot(full_page=True), folder / f"phone-{name}-{theme}.png")
             context.close()
+
+
+SAID = (
+    Message(
+        id="msg_1", role="user", text="Make the tray's icons one colour each, and run the tests."
+    ),
+    Message(
+        id="msg_2",
+        role="assistant",
+        text="The four icons have their colours now, and the tests pass.\nI would like to push it.",
+        doings=("read: icons/tray.svg", "edit: icons/tray.svg", "bash: ./build/test -k icons"),
+    ),
+)
+
+
+def sessions(now: float) -> tuple[OpenCodeSession, ...]:
+    """Three, seen a short while ago; the last one's turn was broken off."""
+    waiting, working, rest = SESSIONS
+    return (
+        replace(waiting, updated_at=now - 30),
+        replace(working, updated_at=now - 300, cost=0.18),
+        replace(rest, updated_at=now - 7200, state=SessionState.INTERRUPTED),
+    )
+
+
+def asked(now: float) -> tuple[Question, ...]:
+    """What waits for an answer, for a short while."""
+    return tuple(replace(one, asked_at=now - 20) for one in (PERMISSION, QUESTION))
 
 
 def answer_sign_in(route: Route) -> None:

@@ -24,7 +24,7 @@ export function Doctor({ live }) {
   });
   const [setup, failed, read] = useSetup([live.boot, found?.at]);
   useEffect(() => { if (!last) run(); }, []);
-  return html`<div class="stack"><header class="row top"><div><h1>Doctor</h1>
+  return html`<div class="stack"><header class="row top wrap"><div><h1>Doctor</h1>
       <p class="dim">Looks at everything between your phone and OpenCode, and says what to do. Looking changes nothing.</p></div>
     <div class="row wrap">${found && html`<${Copy} text=${report(found)} name="Copy report">Copy report</${Copy}>`}
       <button type="button" class="primary" aria-busy=${busy ? "true" : null} aria-disabled=${busy ? "true" : null}

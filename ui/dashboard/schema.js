@@ -13,7 +13,7 @@ const NAMES = {
   allow_countries: "Only from these countries", deny_countries: "Not from these countries",
   requests_per_second: "Requests a second, one device", address_requests_per_second: "Requests a second, one stranger",
   streams: "Streams at once, one device", device_kilobytes_in: "From one device, kB/s", device_kilobytes_out: "To one device, kB/s",
-  total_kilobytes_in: "From all devices, kB/s", total_kilobytes_out: "To all devices, kB/s", idle_minutes: "Close when nobody asks for, minutes",
+  total_kilobytes_in: "From all devices, kB/s", total_kilobytes_out: "To all devices, kB/s", idle_minutes: "Close when nobody uses it, minutes",
 };
 const SECTIONS = {
   opencode: "OpenCode", gateway: "Gateway", cloudflared: "cloudflared", tunnels: "Tunnels", logs: "Logs", network: "Local network",
