@@ -20,6 +20,7 @@ import pytest
 
 from nexus_tray.app import doctor_desktop, login, named_tunnels, repairs
 from nexus_tray.app.addresses import Addresses, Around
+from nexus_tray.app.around_us import clock_doubt
 from nexus_tray.app.handlers import Handlers, wish
 from nexus_tray.app.jobs import JobKeeper, Plan, Step
 from nexus_tray.app.route_reports import RouteReports
@@ -558,3 +559,29 @@ def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
         assert refused(lambda: LogStore(path, 4_000_000)) == "log-unopened"
     finally:
         other.close()
+
+
+@pytest.mark.parametrize(
+    ("off", "behind", "code"), [(True, False, "clock-off"), (False, True, "clock-behind")]
+)
+def test_a_clock_that_cannot_be_believed(off: bool, behind: bool, code: str) -> None:
+    """On the whole program, with the clock moved: tests/faults/test_clock.py."""
+
+    class Asked:
+        def off(self) -> bool:
+            return off
+
+        def clock_is_behind(self) -> bool:
+            return behind
+
+    class Hinge:
+        clock = Asked()
+
+        def audit(self) -> Asked:
+            return self.clock
+
+    hinge: Any = Hinge()
+    doubt = clock_doubt(hinge)
+    assert doubt is not None
+    assert doubt.code == code
+    assert doubt.cure
