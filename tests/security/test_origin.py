@@ -2,10 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
+from nexus_tray.gateway.site.site import ROUTES
 from tests.gateway.doubles import HOST, House, house, tunnel_request
+from tests.gateway.worlds import PASSWORD
+from tests.security.test_signin_e2e import House as SignedIn
+from tests.security.test_signin_e2e import house as signed_in
+
+__all__ = ["signed_in"]
 
 FOREIGN = {
     "missing": (),
@@ -111,3 +118,44 @@ def test_at_the_local_door_another_local_port_is_foreign(tmp_path: Path) -> None
                 "Cookie: nexus_local=ada\r\n\r\n".encode()
             )
             assert client.answer().status == status
+
+
+POSTS = sorted(name for name, methods in ROUTES.items() if "POST" in methods)
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_no_post_of_ours_is_taken_from_elsewhere(signed_in: SignedIn, path: str) -> None:
+    """Every one that the site has, of the signed-in and of strangers (CWE-352); nor is one that a
+    page elsewhere could send without a preflight, or that is no form."""
+    world, cookie = signed_in.world, signed_in.cookie()
+    token = world.vault.pairings.make(HOST, "")
+    before = world.vault.events()
+    body = urlencode({"password": PASSWORD, "token": token, "text": "x", "id": "ses_1"}).encode()
+    length = f"Content-Length: {len(body)}"
+    form = "Content-Type: application/x-www-form-urlencoded"
+    plain = "Content-Type: text/plain"
+    ours = f"Origin: https://{HOST}"
+    for held in (cookie, None):
+        for lines in FOREIGN.values():
+            asked = tunnel_request("POST", f"/_nexus/{path}", *lines, form, length, cookie=held,
+                                   body=body)  # fmt: skip
+            assert signed_in.ask(asked, "POST").status in (400, 403)
+        asked = tunnel_request("POST", f"/_nexus/{path}", ours, plain, length, cookie=held,
+                               body=body)  # fmt: skip
+        assert signed_in.ask(asked, "POST").status in (413, 415)
+    assert world.commands == []
+    assert len(world.vault.accounts.sessions()) == len(world.vault.pairings.open()) == 1
+    assert world.vault.events() == before
+    assert signed_in.upstream.received == b""
+
+
+def test_no_post_of_ours_answers_a_get(signed_in: SignedIn) -> None:
+    cookie = signed_in.cookie()
+    before = signed_in.world.vault.events()
+    for path in POSTS:
+        if "GET" not in ROUTES[path]:
+            for method in ("GET", "HEAD"):
+                asked = tunnel_request(method, f"/_nexus/{path}?text=x&id=ses_1", cookie=cookie)
+                assert signed_in.ask(asked, method).status == 405
+    assert signed_in.world.commands == []
+    assert signed_in.world.vault.events() == before
