@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
+import webauthn  # noqa: F401 - before a socket waits for it: a busy machine loads it slowly
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
