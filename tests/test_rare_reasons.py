@@ -38,7 +38,7 @@ from nexus_tray.commands import (
     ShowWindow,
     Shutdown,
 )
-from nexus_tray.core.driver import Cause, Exited, Failure
+from nexus_tray.core.driver import Cause, Exited, Failure, Observed
 from nexus_tray.core.local_backend import LocalBackend
 from nexus_tray.gateway.http import DoorKind, Principal, Upstream
 from nexus_tray.gateway.server import Gateway
@@ -210,7 +210,8 @@ def test_a_gateway_that_does_not_answer() -> None:
     gateway = Gateway(SmallSite(), no_shape, None)
     driver, told = GatewayDriver(lambda: gateway, lambda _: None), Told()
     driver.start(1, told)
-    until("it is open", lambda: gateway.running)
+    until("it is open", lambda: told.items)
+    assert isinstance(told.items[0], Observed)
     gateway.close()
     driver.probe(1)
     until("an answer", lambda: len(told.items) == 2)
