@@ -254,3 +254,18 @@ def test_what_is_read_ahead_is_all_there_and_all_that_the_first_page_needs() -> 
             source = (UI / name[1:]).read_text(encoding="utf-8")
             open_ends += re.findall(r'^(?:import|export)[^;]* from "([^"]+)"', source, re.M)
     assert set(re.findall(r'"(/[^"]+\.js)"', begin)) == needed - {"/begin.js"}
+
+
+@pytest.mark.parametrize("width", [320, 360, 720])
+def test_every_section_is_seen_without_scrolling_sideways(room: Room, width: int) -> None:
+    page = room.open("/")
+    page.set_viewport_size({"width": width, "height": 640})
+    for link in page.locator("nav a, nav .foot button").all():
+        box = link.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    nav = page.locator("nav").bounding_box()
+    assert nav is not None
+    assert nav["height"] < 640 / 6, "it is in the way of the page"
+    page.close()
