@@ -443,7 +443,9 @@ def test_what_is_wrong_in_one_part_is_not_added(home: House, wrong: dict[str, An
     inside = Browser(home).sign_in()
     assert inside.add(Authenticator(), wrong=wrong).status == 403
     assert home.world.vault.passkeys.all() == []
-    assert events(home, "passkey-refused")[-1].startswith("not added: ")
+    event, who, _, told = home.world.vault.events()[-1]
+    assert (event, who) == ("passkey-refused", "A browser")
+    assert told.startswith("not added: ")
 
 
 def test_what_is_added_belongs_to_who_asked(home: House) -> None:

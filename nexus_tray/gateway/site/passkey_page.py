@@ -74,7 +74,6 @@ class PasskeyPage:
     def __init__(self, around: Around, run: Run, monotonic: Callable[[], float]) -> None:
         self._around = around
         self._run = run
-        self._monotonic = monotonic
         self._challenges = judge.Challenges(monotonic)
         self._again = AskingAgain(
             around.accounts,
@@ -138,14 +137,14 @@ class PasskeyPage:
         fields = form(request)
         answer = one(fields, "answer") or ""
         name = _plain(one(fields, "name") or "") or browser_name(request.get(b"user-agent"))
-        address, now = request.visitor.address, self._monotonic()
+        address = request.visitor.address
 
         def keep() -> Response:
             try:
                 made = judge.check_new(answer, asked.challenge, host)
             except judge.Doubt as doubt:
-                told = f"not added: {doubt.why}"
-                self._around.audit.crowd(AuditEvent.PASSKEY_REFUSED, address, told, now)
+                event, told = AuditEvent.PASSKEY_REFUSED, f"not added: {doubt.why}"
+                self._around.audit.record(event, principal.name, address, told)
                 return refusal(403, "passkey", "That was not understood. Nothing was added.")
             new = NewPasskey(made.credential_id, made.public_key, made.counter, host, name)
             kept = self._around.passkeys.add(
