@@ -26,8 +26,8 @@ class ApiTokenHandlers:
 
     def _create(self, command: commands.CreateToken) -> str:
         name = plain(command.name)
-        self._step_up.require(command.current)
-        return self._tokens().make(name, command.scope, command.days)
+        password_id = self._step_up.require(command.current)
+        return self._tokens().make(name, command.scope, command.days, password_id)
 
     def _revoke(self, command: commands.RevokeToken) -> None:
         if not self._tokens().revoke(command.id):

@@ -47,9 +47,10 @@ class PairingHandlers:
 
     def _new(self, command: commands.NewPairing) -> str:
         address = _chosen(command.address, addresses(self._snapshot(), self._more()))
-        self._step_up.require(command.current)
+        password_id = self._step_up.require(command.current)
         host = urlsplit(address).netloc
-        token = self._pairings().make(host, plain(command.name) if command.name.strip() else "")
+        name = plain(command.name) if command.name.strip() else ""
+        token = self._pairings().make(host, name, password_id)
         return f"{address}/_nexus/pair#{token}"
 
     def _rename(self, command: commands.RenameDevice) -> None:

@@ -26,8 +26,11 @@ ISSUER = "Nexus Tray"
 
 @dataclass(frozen=True, repr=False)
 class _Pending:
+    """`password_id`: the password that it was begun with, which must still be the one."""
+
     secret: str
     begun_at: float
+    password_id: str
 
 
 class SecondFactorHandlers:
@@ -64,10 +67,10 @@ class SecondFactorHandlers:
     def _begin(self, command: commands.BeginSecondFactor) -> str:
         import pyotp
 
-        self._step_up.require(command.current)
+        password_id = self._step_up.require(command.current)
         secret = pyotp.random_base32()
         with self._lock:
-            self._pending = _Pending(secret, self._monotonic())
+            self._pending = _Pending(secret, self._monotonic(), password_id)
         return pyotp.TOTP(secret).provisioning_uri(name=self._machine, issuer_name=ISSUER)
 
     def _confirm(self, command: commands.ConfirmSecondFactor) -> str:
@@ -83,11 +86,18 @@ class SecondFactorHandlers:
             before = self._store().row()
             factor_id = secrets.token_hex(8)
             self._keyring.set_sign_in_secret(factor_id, pending.secret)
-            codes = self._store().turn_on(factor_id, step)
+            codes = self._turned_on(factor_id, step, pending.password_id)
             self._pending = None
         if before is not None:
             self._forget(before.id)
         return "\n".join(codes)
+
+    def _turned_on(self, factor_id: str, step: int, password_id: str) -> tuple[str, ...]:
+        try:
+            return self._store().turn_on(factor_id, step, password_id)
+        except Problem:
+            self._forget(factor_id)  # nothing rests on its secret
+            raise
 
     def _remove(self, command: commands.RemoveSecondFactor) -> None:
         self._step_up.require(command.current)

@@ -34,8 +34,8 @@ class StepUp:
         self._lock = threading.Lock()
         self._lockout = Lockout()
 
-    def require(self, current: str) -> None:
-        """Return if that is the password. Raises Problem: it is not, it was not given, there is
+    def require(self, current: str) -> str:
+        """The password's id, if that is it. Raises Problem: it is not, it was not given, there is
         none, or it was wrong too often just now."""
         stored = self._accounts().password()
         if stored is None:
@@ -48,7 +48,7 @@ class StepUp:
                 raise Problem(TOO_OFTEN)
             if self._passwords().matches(stored.hash, current):
                 self._lockout.succeeded("owner", began)
-                return
+                return stored.id
         self._audit().record(AuditEvent.STEP_UP_FAILED, "owner", "local", "wrong password")
         raise Problem(WRONG)
 

@@ -14,6 +14,7 @@ from nexus_tray.store import places
 from nexus_tray.store.accounts import OnEnd, fingerprint
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import Database
+from nexus_tray.store.same_password import require_same
 
 PREFIX = "nx_"
 MOST = 50
@@ -52,10 +53,12 @@ class ApiTokens:
         """Tell this one too when tokens end. Call while putting the program together."""
         self._listeners.append(on_end)
 
-    def make(self, name: str, scope: str, days: int) -> str:
-        """A new token, in clear. Raises Problem: there are too many, or it cannot be written."""
+    def make(self, name: str, scope: str, days: int, password_id: str | None = None) -> str:
+        """A new token, in clear, on the strength of the password of that id. Raises Problem: it
+        was changed meanwhile, there are too many, or it cannot be written."""
         token, now = PREFIX + secrets.token_urlsafe(32), self._clock()
         with self._database.write() as connection:
+            require_same(connection, password_id)
             [held] = connection.execute("SELECT count(*) FROM api_tokens").fetchone()
             if held >= MOST:
                 raise Problem(TOO_MANY)

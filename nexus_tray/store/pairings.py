@@ -15,6 +15,7 @@ from nexus_tray.model import Hop, Problem, Reason, Value
 from nexus_tray.store.accounts import Spend, fingerprint
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import Database
+from nexus_tray.store.same_password import require_same
 
 LASTS = 600.0
 """Seconds that a link is good."""
@@ -41,10 +42,12 @@ class Pairings:
         self._audit = audit
         self._clock = clock
 
-    def make(self, host: str, name: str) -> str:
-        """A new link's token. Raises Problem: too many are open, or it cannot be written."""
+    def make(self, host: str, name: str, password_id: str | None = None) -> str:
+        """A new link's token, on the strength of the password of that id. Raises Problem: it was
+        changed meanwhile, too many are open, or it cannot be written."""
         token, now = secrets.token_urlsafe(32), self._clock()
         with self._database.write() as connection:
+            require_same(connection, password_id)
             connection.execute(
                 "DELETE FROM pairings WHERE expires_at <= ? OR made_at > ?", (now, now)
             )

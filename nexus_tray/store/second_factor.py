@@ -15,6 +15,7 @@ from nexus_tray.model import Value
 from nexus_tray.store.accounts import Spend, fingerprint
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import Database
+from nexus_tray.store.same_password import require_same
 
 CODES = 10
 _CODE_BYTES = 15
@@ -45,10 +46,13 @@ class SecondFactorStore:
         """How many recovery codes were not used yet."""
         return int(self._database.read("SELECT count(*) FROM recovery_codes")[0][0])
 
-    def turn_on(self, factor_id: str, step: int) -> tuple[str, ...]:
-        """Ask for codes from now on; `step` was just used. The recovery codes, in clear."""
+    def turn_on(self, factor_id: str, step: int, password_id: str | None = None) -> tuple[str, ...]:
+        """Ask for codes from now on; `step` was just used. The recovery codes, in clear. Raises
+        Problem: the password of that id, which it was begun with, was changed meanwhile, or it
+        cannot be written."""
         codes = _made()
         with self._database.write() as connection:
+            require_same(connection, password_id)
             connection.execute(
                 "REPLACE INTO second_factor (one, id, set_at, last_step) VALUES (1, ?, ?, ?)",
                 (factor_id, self._clock(), step),
