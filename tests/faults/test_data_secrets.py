@@ -149,7 +149,7 @@ def with_password(program: Program) -> float:
 def test_without_a_keyring_it_runs_and_one_that_hangs_keeps_it_off(
     program: Program, bus: str
 ) -> None:
-    hangs(program, bus, with_password(program), 4)
+    hangs(program, bus, with_password(program), 2)
 
 
 @pytest.mark.long
