@@ -22,6 +22,7 @@ from nexus_tray.commands import (
     SetAutostart,
 )
 from nexus_tray.core.local_backend import Handler
+from nexus_tray.core.snapshot import UNUSED
 from nexus_tray.finding import Finding
 from nexus_tray.model import Desired, Hop, Problem, Reason, Snapshot
 from nexus_tray.paths import Paths
@@ -33,7 +34,7 @@ FETCHED = ("opencode", "cloudflared")
 _GATEWAY = frozenset(("doctor-door-shut", "doctor-door-silent", "doctor-socket-odd"))
 _OPENCODE = frozenset(("opencode-health", "opencode-closed"))
 _BY_FETCHING = ("-missing", "-old", "-does-not-run", "doctor-program")
-_HELD = frozenset(("no-password", "paused", "access-paused"))
+_HELD = frozenset(("no-password", "paused", "paused-in-doubt", UNUSED))
 """A service that may not run is not cured by starting it."""
 
 
