@@ -54,12 +54,15 @@ def decide(state: State, look: Look, now: float) -> tuple[State, bool]:
     """What is remembered next, and whether to close. `now`: seconds on a clock that nobody sets
     and that goes on while the machine sleeps. The count begins anew with each request, when
     OpenCode has finished, when access opens, and when the setting changes."""
+    nothing = State(None, look.visits, look.minutes)
     if not look.minutes or not look.is_open or look.busy is not False:
-        return State(None, look.visits, look.minutes), False
+        return nothing, False
     kept = (state.visits, state.minutes) == (look.visits, look.minutes)
     if state.since is None or not kept:
         return State(now, look.visits, look.minutes), False
-    return state, now - state.since >= look.minutes * MINUTE
+    if now - state.since < look.minutes * MINUTE:
+        return state, False
+    return nothing, True  # who opens it at once finds it open for as long again
 
 
 def busy(snapshot: Snapshot) -> bool | None:

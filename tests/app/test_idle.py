@@ -97,7 +97,7 @@ LOOKS = st.builds(
 def test_a_walk_closes_only_after_so_long_of_nothing(steps: list[tuple[float, Look]]) -> None:
     """Whatever came before: what closes is open, set and at rest, and so it was, with the same
     visits, at every look within its minutes; and what is so for longer closes."""
-    now, state, past = 0.0, State(), list[tuple[float, Look]]()
+    now, state, past = 0.0, State(), list[tuple[float, Look | None]]()
     for wait, look in steps:
         now += wait
         past.append((now, look))
@@ -109,6 +109,8 @@ def test_a_walk_closes_only_after_so_long_of_nothing(steps: list[tuple[float, Lo
             same.append(at)
         quiet = look.minutes > 0 and look.is_open and look.busy is False
         assert due == (quiet and now - same[-1] >= look.minutes * MINUTE)
+        if due:
+            past.append((now, None))  # it begins anew
 
 
 SESSION = OpenCodeSession(
@@ -220,6 +222,24 @@ def test_a_request_puts_it_off_and_an_open_stream_does_not(world: World) -> None
     assert world.trail()[0] == (AuditEvent.IDLE_CLOSED, "nexus-tray", said.reason.what)
     watching.step()
     assert [row[0] for row in world.trail()].count("idle-closed") == 1, "it closed twice"
+
+
+def test_who_opens_it_at_once_finds_it_open_for_as_long_again(world: World) -> None:
+    now = [0.0]
+    watching = watch(world, lambda: now[0])
+    watching.step()
+    now[0] = 60.0
+    watching.step()
+    assert world.pause.holds
+    world.pause.end()  # before the next look
+    now[0] = 61.0
+    watching.step()
+    now[0] = 120.0
+    watching.step()
+    assert not world.pause.holds
+    now[0] = 121.0
+    watching.step()
+    assert world.pause.holds
 
 
 def test_it_stays_closed_over_a_restart_and_says_why(world: World, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from nexus_tray.commands import Pause, Resume
 from nexus_tray.core.moments import moment, tomorrow
+from nexus_tray.core.snapshot import UNUSED
 from nexus_tray.model import Desired, Hop, HopState, Problem, Reason, ServiceState
 from tests.api.doubles import until
 from tests.dashboard.conftest import Desk
@@ -17,12 +18,12 @@ from tests.dashboard.house import broken, services, well
 from tests.dashboard.test_access import axe_finds_nothing, nothing_is_wider_than_the_window
 
 
-def paused(desk: Desk, until_at: float | None) -> Reason:
+def paused(desk: Desk, until_at: float | None, code: str = "paused") -> Reason:
     """Remote access is paused, as the program says it."""
     now = time.time()
     words = "until you resume it" if until_at is None else f"until {moment(until_at, now)}"
     reason = Reason(
-        code="paused", hop=Hop.EDGE, what=f"Remote access is paused {words}.",
+        code=code, hop=Hop.EDGE, what=f"Remote access is paused {words}.",
         meaning="The tunnels are stopped; OpenCode goes on working here.",
         cure="Resume it from the tray, or with: nexus-tray resume",
     )  # fmt: skip
@@ -71,9 +72,12 @@ def test_tomorrow_is_what_the_program_calls_so(desk: Desk) -> None:
     assert desk.house.came == [Pause(until_at=tomorrow(time.time()))]
 
 
-def test_what_is_paused_says_until_when_and_is_resumed(desk: Desk) -> None:
+@pytest.mark.parametrize(("code", "seconds"), [("paused", 900), (UNUSED, None)])
+def test_what_is_paused_says_so_and_is_resumed(
+    desk: Desk, code: str, seconds: float | None
+) -> None:
     page = desk.open()
-    reason = paused(desk, time.time() + 900)
+    reason = paused(desk, None if seconds is None else time.time() + seconds, code)
     expect(page.locator("h1")).to_have_text(reason.what)
     expect(page.get_by_role("button", name="Pause remote access")).to_have_count(0)
     resume = page.get_by_role("button", name="Resume remote access")
