@@ -153,16 +153,16 @@ def test_a_lockout_does_not_end_by_the_clock(timed: Timed) -> None:
     """Set ahead by a year and back again: the pause lasts as long as it lasts."""
     service = timed.begin()
     phone = timed.phone(service)
-    for pause in (0, 0, 0, 0, 0, 1.2, 2.2):  # five are free, then 1, 2 and 4 s
+    for pause in (0, 0, 0, 0, 0, 1.2, 2.2, 4.2):  # five are free, then 1, 2, 4 and 8 s
         time.sleep(pause)
         assert sign_in(phone, WRONG) == 403
     locked = time.monotonic()
     for ahead in (YEAR, -YEAR, 0.0):
         timed.set(ahead=ahead)
         assert sign_in(timed.phone(service)) != 303
-    assert time.monotonic() - locked < 3.5, "too slow to tell"
-    until(lambda: sign_in(timed.phone(service)) == 303, "the end of the pause", 10)
-    assert time.monotonic() - locked > 3.9
+    assert time.monotonic() - locked < 7.5, "this machine is too slow to tell"
+    until(lambda: sign_in(timed.phone(service)) == 303, "the end of the pause", 15)
+    assert time.monotonic() - locked > 7.9
 
 
 @pytest.mark.parametrize(
