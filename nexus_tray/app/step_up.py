@@ -52,10 +52,9 @@ class StepUp:
         self._audit().record(AuditEvent.STEP_UP_FAILED, "owner", "local", "wrong password")
         raise Problem(WRONG)
 
-    def require_if_set(self, current: str) -> None:
+    def require_if_set(self, current: str) -> str | None:
         """As `require`, where there is a password."""
-        if self._accounts().has_password():
-            self.require(current)
+        return self.require(current) if self._accounts().has_password() else None
 
 
 NO_PASSWORD = Reason(

@@ -119,8 +119,8 @@ class WaysIn:
         self._idle.start()
 
     def _set_password(self, command: commands.SetPassword) -> None:
-        self._step_up.require_if_set(command.current)
-        self._door.accounts().set_password(command.password)
+        shown = self._step_up.require_if_set(command.current)
+        self._door.accounts().set_password(command.password, shown)
         self._reapply()
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from nexus_tray.store import places
 from nexus_tray.store.audit import Audit, AuditEvent
 from nexus_tray.store.database import Database
 from nexus_tray.store.passkeys import take_away
+from nexus_tray.store.same_password import require_same
 
 MOST_SESSIONS = 25
 IDLE_SECONDS = 12 * 3600.0
@@ -110,13 +111,12 @@ class Accounts:
         """Whether a password is set. Raises Problem when that cannot be read."""
         return self.password() is not None
 
-    def set_password(self, password: str) -> None:
-        """Set the password and end all that was let in before. Raises Problem if it is too weak.
-
-        Takes about 0.2 s of hashing.
-        """
+    def set_password(self, password: str, shown: str | None = None) -> None:
+        """Set the password and end all that was let in before; about 0.2 s of hashing. Raises
+        Problem: it is too weak, or that of the id `shown` was changed meanwhile."""
         hashed = self._hash_password(password)
         with self._database.write() as connection:
+            require_same(connection, shown)
             self._put_hash(connection, hashed)
             self._audit.add(connection, AuditEvent.PASSWORD_SET, "owner", "local")
             ended = self._end_all(connection, "password set")

@@ -142,6 +142,17 @@ def test_what_a_password_allowed_does_not_outlive_it(vault: Vault, tmp_path: Pat
     assert not {"pairing-made", "token-made"} & {row[0] for row in vault.events()}
 
 
+def test_of_two_who_change_it_at_once_the_first_does(vault: Vault) -> None:
+    vault.accounts.set_password(PASSWORD)
+    step_up = asking(vault)
+    shown = [step_up.require_if_set(PASSWORD) for _ in range(2)]
+    vault.accounts.set_password("the owner's own new one", shown[0])
+    with pytest.raises(Problem) as caught:
+        vault.accounts.set_password("an intruder's new one", shown[1])
+    assert caught.value.reason.code == "password-changed-meanwhile"
+    assert refusal(step_up, "the owner's own new one") == ""
+
+
 class Kept(SecretStore):
     """A keyring in memory."""
 

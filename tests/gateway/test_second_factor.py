@@ -235,3 +235,24 @@ def test_who_has_the_password_cannot_try_codes_from_many_addresses(
     monotonic.now += 900
     assert sign_in(world, code(world), who="192.0.2.8").status == 303
     assert sign_in(world, code(world, 1), who="192.0.2.8").status == 303  # forgotten with it
+
+
+def test_a_used_code_stays_used_after_a_restart_and_a_clock_that_fell_back(tmp_path: Path) -> None:
+    """RFC 6238, 5.2, across what a program may live through."""
+    world = open_site(tmp_path)
+    world.vault.secrets["factor"] = SECRET
+    turn_on(world)
+    used, earlier = code(world), code(world, -1)
+    assert sign_in(world, used).status == 303
+    at = world.vault.wall()
+    world.close()
+    for back in (0, 30, 90):
+        world = open_site(tmp_path, now=at)  # sets the password, which takes the clock as it is
+        world.vault.secrets["factor"] = SECRET
+        world.vault.wall.now = at - back
+        world.vault.accounts.set_password(PASSWORD)
+        for number, replayed in enumerate((used, earlier, code(world))):
+            answer = sign_in(world, replayed, who=f"198.51.100.{number}")
+            assert answer.status == 403, (back, number)
+        assert world.vault.accounts.sessions() == []
+        world.close()
