@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nexus_tray.model import SessionState
@@ -33,9 +34,10 @@ def quit_and_start(program: Program) -> None:
 
 
 def kill_the_program(program: Program) -> None:
-    before = program.program_pid()
-    os.kill(before, signal.SIGKILL)
-    wait_until(lambda: program.program_pid() != before, 20, "a new one")
+    victim = psutil.Process(program.program_pid())
+    victim.kill()
+    wait_until(lambda: not victim.is_running(), 10, "its end")
+    wait_until(lambda: program.cli("status").returncode == 0, 20, "a new one")
 
 
 def kill_program_and_guard(program: Program) -> None:
