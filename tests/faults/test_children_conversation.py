@@ -69,6 +69,17 @@ def answered(program: Program, visitor: Visitor, session: str, text: str) -> Non
     program.wait_for(shows(session, SessionState.IDLE), 30, f"after “{text}”")
 
 
+def test_a_kill_of_the_program_is_said_of_the_turn_that_it_broke_off(program: Program) -> None:
+    program.start()
+    visitor = ready(program)
+    session = begin(visitor, "SLOW")
+    program.wait_for(shows(session, SessionState.WORKING), 30, "at work")
+    kill_the_program(program)
+    program.wait_for(shows(session, SessionState.INTERRUPTED), 60, "interrupted")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_whatever_ends_the_program_what_it_broke_off_is_said_after_the_next_start(
     program: Program,
 ) -> None:

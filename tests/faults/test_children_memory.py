@@ -149,6 +149,7 @@ def test_over_the_cap_it_is_started_anew_when_nothing_works_and_said(
     assert "tool-ran-42" in again(talk, household.upstream).text()
 
 
+@pytest.mark.long
 def test_a_cap_below_what_it_needs_is_said_and_nothing_is_ended(
     tmp_path: Path, provider: Provider
 ) -> None:

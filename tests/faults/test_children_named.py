@@ -69,7 +69,7 @@ def test_a_missing_program_and_tunnels_without_what_they_need(
     program.wait_running("gateway")
     assert_named(failed(program, *codes), codes, began)
     before = program.snapshot()
-    time.sleep(5)  # nothing may happen in it
+    time.sleep(2)  # nothing may happen in it: the first wait would be one second
     after = program.snapshot()
     assert [one.since_at for one in after.services if one.state is S.FAILED] == pytest.approx(
         [one.since_at for one in before.services if one.state is S.FAILED], abs=0.5

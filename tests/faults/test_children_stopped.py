@@ -55,7 +55,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     running.close()
 
 
-@pytest.mark.parametrize("moment", ["spawned", "listening"])
+@pytest.mark.parametrize("moment", ["spawned", pytest.param("listening", marks=pytest.mark.long)])
 def test_cloudflared_stopped_while_it_starts(lab: Lab, tmp_path: FilePath, moment: str) -> None:
     lab.reset()
     lab.faults(quick={"kind": "hang"})  # so that it is still starting
