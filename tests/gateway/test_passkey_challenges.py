@@ -60,7 +60,8 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def is_bounded(self) -> None:
-        assert len(self.challenges) == len(self.kept) <= MOST
+        assert list(self.challenges._open) == [one[0] for one in self.kept]
+        assert len(self.challenges) <= MOST
         places = [one.address for one in self.challenges._open.values()]
         assert all(places.count(place) <= MOST_OF_ONE for place in places)
         assert sum(map(len, self.challenges._askers.values())) == len(self.challenges)
