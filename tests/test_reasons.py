@@ -88,7 +88,6 @@ def test_every_reason_is_reached(code: str) -> None:
 def test_the_table_is_not_older_than_the_tests() -> None:
     for code, test in REACHED.items():
         assert code in all_codes(), f"there is no such reason any more: {code}"
-        assert code not in named(), f"a test names it, so it need not stand here: {code}"
         file, _, name = test.partition("::")
         assert f"def {name}(" in (TESTS.parent / file).read_text(encoding="utf-8"), test
 
