@@ -286,7 +286,9 @@ def test_walk(quick: bool, walk: list[tuple[float, int, int, list[Visit], bool, 
             continue
         if before.visited_at is not None and before.run == run and not (slept or moved):
             new = unsettled(before, before.visited_at, T, quick=quick)
-            assert now - before.visited_at >= (T.hurry if new else T.failing)
+            anew = before.reconnected_at == before.visited_at  # looked at as soon as it is made
+            least = 2.0 if anew else T.hurry if new else T.failing
+            assert now - before.visited_at >= least
         state = visited(state, run, found, now, T, quick=quick, online=online)
         grace = unsettled(state, now, T, quick=quick)
         ours = any(one.seen in (Seen.OURS, Seen.GUARDED) for one in found)
