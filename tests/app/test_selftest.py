@@ -34,8 +34,9 @@ def test_this_program_is_whole(tmp_path: Path) -> None:
 def test_a_missing_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "PACKAGES", ("json", "nexus_tray.no_such_module"))
     found = selftest.packages()
-    assert found.state is CheckState.BAD
-    assert "nexus_tray.no_such_module" in found.text
+    assert found.reason is not None
+    assert found.reason.code == "selftest-failed"
+    assert "nexus_tray.no_such_module" in found.reason.what
 
 
 def test_missing_files_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
