@@ -136,9 +136,10 @@ class MemoryWatch:
             self._hands.set_notice(service.name, None if past or not self._said else self._said[0])
 
     def _seen(self, service: Service, cap: int, activity: Activity | None) -> Look:
-        facts = service.facts
+        """One that does not answer for a moment is the same process, and not to be disturbed."""
         runs = service.state is ServiceState.RUNNING
-        return Look(facts.pid if runs else None, facts.memory_bytes, cap, memory_cap.busy(activity))
+        busy = memory_cap.busy(activity) if runs else None
+        return Look(service.facts.pid, service.facts.memory_bytes, cap, busy)
 
     def _recycle(self, name: str, said: Reason, now: float) -> None:
         self._said = (said, now + SAID_FOR)

@@ -7,16 +7,26 @@ tests/services/test_memory_cap.py.
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from nexus_tray.app.opencode_care import OpenCodeCare
+from nexus_tray.app.opencode_care import MemoryWatch, OpenCodeCare
 from nexus_tray.core.journal import Journal
 from nexus_tray.core.machine import Policy
 from nexus_tray.core.supervisor import Clock, Entry, Supervisor
 from nexus_tray.gateway.http import Upstream
-from nexus_tray.model import Desired, Event, Service, ServiceKind, ServiceState, SessionState
+from nexus_tray.model import (
+    Activity,
+    Desired,
+    Event,
+    Facts,
+    Service,
+    ServiceKind,
+    ServiceState,
+    SessionState,
+)
 from nexus_tray.paths import Paths
 from nexus_tray.services.memory_cap import Times
 from nexus_tray.services.opencode import OpenCodeDriver
@@ -144,9 +154,24 @@ def test_over_the_cap_it_is_started_anew_when_nothing_works_and_said(
     assert second != first
     said = household.until_noticed("opencode-recycled")
     assert said.restarts == 0, "it was asked for"
-    assert [e.reason.code for e in household.notes if e.reason] == ["opencode-recycled"]
+    told = [event.reason.code for event in household.notes if event.reason]
+    assert told.count("opencode-recycled") == 1
     household.until_state(talk, SessionState.IDLE)
     assert "tool-ran-42" in again(talk, household.upstream).text()
+
+
+def test_a_moment_without_an_answer_makes_no_fresh_process_of_it() -> None:
+    """Taken for a fresh one, what it holds would be taken for what it needs by itself."""
+    nobody: Any = None
+    watch = MemoryWatch(nobody, nobody, lambda: LITTLE, SHORT, every=600.0)
+    for state, busy in ((ServiceState.RUNNING, False), (ServiceState.DEGRADED, None)):
+        service = Service(
+            name="opencode", kind=ServiceKind.OPENCODE, desired=Desired.RUNNING, state=state,
+            since_at=0.0, facts=Facts(pid=7, memory_bytes=2**30),
+        )  # fmt: skip
+        look = watch._seen(service, LITTLE, Activity())
+        assert (look.pid, look.memory, look.busy) == (7, 2**30, busy)
+    watch.close()
 
 
 @pytest.mark.long
