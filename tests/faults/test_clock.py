@@ -155,12 +155,12 @@ def test_a_lockout_does_not_end_by_the_clock(timed: Timed) -> None:
     phone = timed.phone(service)
     for pause in (0, 0, 0, 0, 0, 1.2, 2.2, 4.2):  # five are free, then 1, 2, 4 and 8 s
         time.sleep(pause)
+        locked = time.monotonic()
         assert sign_in(phone, WRONG) == 403
-    locked = time.monotonic()
     for ahead in (YEAR, -YEAR, 0.0):
         timed.set(ahead=ahead)
-        assert sign_in(timed.phone(service)) != 303
-    assert time.monotonic() - locked < 7.5, "this machine is too slow to tell"
+        came_in = sign_in(timed.phone(service)) == 303
+        assert not came_in or time.monotonic() - locked > 7.9  # a slow machine may see its end
     until(lambda: sign_in(timed.phone(service)) == 303, "the end of the pause", 15)
     assert time.monotonic() - locked > 7.9
 
