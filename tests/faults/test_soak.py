@@ -3,6 +3,7 @@
 The long one: python -m tests.faults.soak --minutes 30 --seed 1
 """
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ def test_a_seed_is_one_schedule(seed: int) -> None:
         assert least <= fault.hold <= most + 0.1
         assert fault.beside == "" or fault.beside in BY_NAME
         assert fault.within >= 30.0
+
+
+@given(st.integers(0, 10_000))
+def test_the_program_is_not_killed_so_often_that_the_guard_gives_it_up(seed: int) -> None:
+    kills = [fault.number for fault in draw(seed, 300) if fault.name == "kill-program"]
+    assert kills
+    assert all(after - before > 15 for before, after in itertools.pairwise(kills))
 
 
 def test_every_kind_comes_and_has_a_lever() -> None:

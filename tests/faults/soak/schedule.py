@@ -42,6 +42,11 @@ _ALONE = frozenset(("restart-program", "kill-program", "suspended"))
 """Not together with another: there would be nothing to pull the other's lever at."""
 
 
+SPARED = 15
+"""Faults after a kill of the program in which it is not killed again: the guard gives a program up
+that ended six times in ten minutes (`system.guard`), and is right to."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One of the schedule. `rest`: seconds of quiet before it; `hold`: how long it lasts;
@@ -62,9 +67,11 @@ class Fault:
 def draw(seed: int, count: int) -> tuple[Fault, ...]:
     """The first `count` faults of that seed."""
     chance = random.Random(seed)
-    faults = []
+    faults: list[Fault] = []
     for number in range(count):
         [kind] = chance.choices(KINDS, [one.weight for one in KINDS])
+        if kind.name == "kill-program" and any(f.name == kind.name for f in faults[-SPARED:]):
+            kind = BY_NAME["restart-program"]
         other = chance.choice(KINDS).name
         together = chance.random() < BESIDE and not _ALONE & {kind.name, other}
         hold = round(chance.uniform(*kind.hold), 1)
